@@ -1,0 +1,63 @@
+"""SceneBatch: voxels of several scenes, ready for a network; supervise() turns its prediction into rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pointseg.core.prediction import Prediction
+from pointseg.core.rows import Supervised, drop_unlabelled
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """Voxels of B scenes.
+
+    Args:
+        coords: (M, 4) int32 unique voxel coordinates, batch index first; rows of a scene are contiguous.
+        features: (M, C) float32 network input.
+        labels: (M,) int64 train index or IGNORE.
+        names: B scene names.
+        inverse: (P,) int64 row of ``coords`` in which each input point lies, scenes one after the other, or
+            None when it was not asked for (training).
+        num_points: B numbers of input points; they cut ``inverse`` into scenes.
+    """
+
+    coords: Tensor
+    features: Tensor
+    labels: Tensor
+    names: tuple[str, ...]
+    inverse: Tensor | None = None
+    num_points: tuple[int, ...] = ()
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.names)
+
+    @property
+    def num_voxels(self) -> int:
+        return self.coords.shape[0]
+
+    def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
+        """The labelled rows of a prediction laid out as this batch."""
+        return drop_unlabelled(
+            prediction.logits,
+            self.labels,
+            self.coords[:, 0].long(),
+            num_samples=self.num_samples,
+            features=prediction.features,
+            classifier_weight=prediction.classifier_weight,
+            suppressed=prediction.suppressed,
+            progress=progress,
+        )
+
+    def to_points(self, values: Tensor) -> tuple[Tensor, ...]:
+        """(M, ...) values of voxels -> B tensors (P_b, ...) of input points.
+
+        Raises:
+            ValueError: if the batch was made without ``inverse``.
+        """
+        if self.inverse is None:
+            raise ValueError("This batch has no inverse map; make it with ScenePipeline.eval_batch.")
+        return values[self.inverse].split(list(self.num_points))

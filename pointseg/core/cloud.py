@@ -1,0 +1,83 @@
+"""PointCloud: a scene as tensors on a device, which augmentation and voxelisation transform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pointseg.core.labels import LabelSpace
+from pointseg.core.rows import IGNORE
+from pointseg.core.scene import Scene
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """The points of one scene on one device. Transforms return a new cloud; rows of all fields stay aligned.
+
+    Args:
+        name: name of the scene.
+        xyz_m: (P, 3) float32 metres.
+        color: (P, 3) float32 in 0..255; zeros where the scene has no colour.
+        normal: (P, 3) float32 unit normals; zeros where the scene has none.
+        label: (P,) int64 train index or IGNORE.
+        vertex: (P,) int64 index of the vertex of the scene that each row was.
+    """
+
+    name: str
+    xyz_m: Tensor
+    color: Tensor
+    normal: Tensor
+    label: Tensor
+    vertex: Tensor
+
+    @property
+    def num_points(self) -> int:
+        return self.xyz_m.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        return self.xyz_m.device
+
+    def select(self, rows: Tensor) -> PointCloud:
+        """The points at ``rows``: (M,) int64 indices or (P,) bool."""
+        return PointCloud(
+            self.name,
+            self.xyz_m[rows],
+            self.color[rows],
+            self.normal[rows],
+            self.label[rows],
+            self.vertex[rows],
+        )
+
+    def with_(self, **changes: Tensor) -> PointCloud:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_scene(
+        cls, scene: Scene, label_space: LabelSpace, device: torch.device | str = "cpu"
+    ) -> PointCloud:
+        """Copy a scene to a device; raw ids become train indices here and nowhere else."""
+        count = scene.num_vertices
+
+        def rows_of(values: npt.NDArray[Any] | None) -> Tensor:
+            rows = torch.zeros(count, 3) if values is None else torch.tensor(values, dtype=torch.float32)
+            return rows.to(device)
+
+        label = (
+            torch.full((count,), IGNORE, dtype=torch.int64)
+            if scene.raw_label is None
+            else torch.from_numpy(label_space.encode(scene.raw_label))
+        )
+        return cls(
+            name=scene.name,
+            xyz_m=rows_of(scene.xyz_m),
+            color=rows_of(scene.rgb),
+            normal=rows_of(scene.normal),
+            label=label.to(device),
+            vertex=torch.arange(count, device=device),
+        )

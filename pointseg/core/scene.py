@@ -1,0 +1,46 @@
+"""Scene: one scan, every vertex, as it lies on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scan with all its vertices in file order; the order is the contract for labels and submissions.
+
+    Args:
+        name: name of the scan, e.g. ``scene0000_00``.
+        xyz_m: (P, 3) float32 positions in metres, +Z up.
+        rgb: (P, 3) uint8 colours, or None where the scan has none.
+        normal: (P, 3) float32 unit normals (zero where undefined), or None.
+        raw_label: (P,) int32 raw ids, or None where the scan is not labelled.
+        instance: (P,) int32 object numbers, -1 for no object, or None.
+    """
+
+    name: str
+    xyz_m: npt.NDArray[np.float32]
+    rgb: npt.NDArray[np.uint8] | None = None
+    normal: npt.NDArray[np.float32] | None = None
+    raw_label: npt.NDArray[np.int32] | None = None
+    instance: npt.NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.xyz_m.ndim != 2 or self.xyz_m.shape[1] != 3:
+            raise ValueError(f"{self.name}: xyz_m must be (P, 3); got {self.xyz_m.shape}.")
+        for field, shape in (
+            ("rgb", (self.num_vertices, 3)),
+            ("normal", (self.num_vertices, 3)),
+            ("raw_label", (self.num_vertices,)),
+            ("instance", (self.num_vertices,)),
+        ):
+            value = getattr(self, field)
+            if value is not None and value.shape != shape:
+                raise ValueError(f"{self.name}: {field} must have shape {shape}; got {value.shape}.")
+
+    @property
+    def num_vertices(self) -> int:
+        return self.xyz_m.shape[0]
