@@ -1,0 +1,143 @@
+"""The whole system on generated scenes: synthesize, prepare, train, evaluate, submit, look.
+
+`make demo` runs this. Every step is a command that a user can type too, printed before it runs; a step whose
+result is already there continues or is skipped by the command itself, so a stopped demo can be started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+console = Console()
+
+
+def step(title: str, *command: str | Path) -> float:
+    """Run one command in the project's root with its own progress display; seconds it took."""
+    words = [str(word) for word in command]
+    shown = shlex.join([Path(words[0]).name, *words[1:]])
+    console.rule(f"[bold]{title}")
+    console.print(f"$ {shown}", style="cyan", highlight=False, soft_wrap=True)
+    start = time.perf_counter()
+    done = subprocess.run(words, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}, check=False)
+    if done.returncode:
+        console.print(f"[red]The demo stopped: '{shown}' ended with exit code {done.returncode}.")
+        raise SystemExit(done.returncode)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder for everything (default: demo)"
+    )
+    parser.add_argument("--scenes", type=int, default=64, help="number of generated scenes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--temper", type=float, default=0.7, help="0 = ScanNet's long tail, 1 = nearly balanced"
+    )
+    parser.add_argument("--config", default="configs/synthetic/demo.yaml")
+    arguments = parser.parse_args()
+
+    out: Path = arguments.out
+    raw, store, run, results = out / "raw", out / "store", out / "run", out / "results"
+    (ROOT / results).mkdir(parents=True, exist_ok=True)
+    python, pointseg = Path(sys.executable), BIN / "pointseg"
+    evaluation, baseline = results / "evaluation.json", results / "point_classifier.json"
+    submission = results / "submission.zip"
+
+    seconds = {
+        "generate scenes": step(
+            "1/8  Generate raw ScanNet scenes",
+            *(pointseg, "synthesize", raw, "--scenes", str(arguments.scenes), "--seed", str(arguments.seed)),
+            *("--temper", str(arguments.temper), "--split-files"),
+        ),
+        "prepare": step(
+            "2/8  Prepare the store", python, "data_prep/scannet.py", raw, store, "--labels", "scannet200"
+        ),
+        "check": step("3/8  Check the store", python, "data_prep/check.py", store),
+        "point classifier": step(
+            "4/8  Per-point classifier, to be beaten",
+            python,
+            "scripts/point_classifier.py",
+            store,
+            "--json",
+            baseline,
+        ),
+        "train": step("5/8  Train", pointseg, "train", arguments.config, "--out", run, f"data.path={store}"),
+        "evaluate": step("6/8  Evaluate on every vertex", pointseg, "evaluate", run, "--json", evaluation),
+        "submit": step("7/8  Test-server submission", pointseg, "submit", run, "-o", submission, "--raw", raw)
+        + step("7/8  Check the submission", pointseg, "check-submission", submission, "--raw", raw),
+    }
+    scene = best_scene(store)
+    seconds["pictures"] = step(
+        "8/8  Pictures",
+        pointseg,
+        "visualise",
+        run,
+        "--scene",
+        scene,
+        "--no-window",
+        "-o",
+        results / "pictures",
+    )
+    summary(evaluation, baseline, seconds)
+    places(out, run, results, submission)
+
+
+def best_scene(store: Path) -> str:
+    """The validation scene with the most classes: the most to see."""
+    from pointseg.data.store import Store
+
+    opened = Store.open(ROOT / store)
+    return max(opened.scene_names("val"), key=lambda name: len(opened.class_counts(name)))
+
+
+def summary(evaluation: Path, baseline: Path, seconds: dict[str, float]) -> None:
+    """Network beside the per-point classifier, and where the time went."""
+    network = json.loads((ROOT / evaluation).read_text(encoding="utf-8"))
+    points = json.loads((ROOT / baseline).read_text(encoding="utf-8"))
+    console.rule("[bold]Result")
+    table = Table(
+        "validation mIoU, %", "all", "head", "common", "tail", title="mean over the classes present"
+    )
+    for name, report in (("MinkUNet", network), ("per-point classifier", points)):
+        values = [
+            report["miou"]["present"],
+            *(report[group]["present"] for group in ("head", "common", "tail")),
+        ]
+        table.add_row(name, *("-" if value is None else f"{100 * value:.2f}" for value in values))
+    console.print(table)
+    ratio = network["miou"]["present"] / points["miou"]["present"]
+    console.print(f"The network reaches {ratio:.1f} times the mIoU of the per-point classifier.")
+    console.print("  ".join(f"{name} {value:.0f} s" for name, value in seconds.items()), style="dim")
+
+
+def places(out: Path, run: Path, results: Path, submission: Path) -> None:
+    """Where everything lies."""
+    table = Table("what", "where", show_header=False, box=None)
+    table.add_row("generated raw scenes", str(out / "raw"))
+    table.add_row("prepared store", str(out / "store"))
+    table.add_row("trained network, logs", str(run))
+    table.add_row("validation table", str(results / "evaluation.json"))
+    table.add_row("checked submission", str(submission))
+    for picture in sorted((ROOT / results / "pictures").rglob("*.*")):
+        table.add_row("picture" if picture.suffix == ".png" else "page", str(picture.relative_to(ROOT)))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The layers of the house: an import may only point down."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+#: What each part of pointseg may import of pointseg, besides itself.
+ALLOWED = {
+    "config": set(),
+    "core": set(),
+    "sparse": set(),
+    "resources": set(),
+    "formats": {"core"},
+    "models": {"core", "config", "sparse"},
+    "losses": {"core", "config"},
+    "data": {"core", "config", "formats"},
+    "metrics": {"core"},
+    "synthetic": {"core", "formats"},
+    "experiment": {"core", "config", "models", "losses", "data"},
+    "run": {
+        "core",
+        "config",
+        "formats",
+        "models",
+        "losses",
+        "data",
+        "metrics",
+        "synthetic",
+        "experiment",
+        "sparse",
+    },
+    "api": {"core", "data", "run", "formats", "metrics"},
+    "cli": {"run"},
+    "__init__": {"api"},
+    "__main__": {"cli"},
+}
+
+
+def part_of(module: str) -> str | None:
+    """'pointseg.data.store' -> 'data'; None for modules that are not ours."""
+    pieces = module.split(".")
+    return None if pieces[0] != "pointseg" else (pieces[1] if len(pieces) > 1 else "__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+    return found
+
+
+SOURCES = sorted((ROOT / "pointseg").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    relative = path.relative_to(ROOT / "pointseg")
+    own = relative.parts[0].removesuffix(".py")
+    assert own in ALLOWED, f"{relative}: a new part of the house; give it a row in ALLOWED"
+    for module in imports_of(path):
+        part = part_of(module)
+        # `from pointseg import __version__` reads a constant and runs nothing.
+        if part is None or part in (own, "__init__"):
+            continue
+        assert part in ALLOWED[own], f"{relative} imports {module}: {own} may use {sorted(ALLOWED[own])}"
+        assert not module.startswith(("data_prep", "scripts"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_file_outgrows_its_idea(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 400, f"{path.relative_to(ROOT)} has {lines} lines; split it by idea"
+
+
+def test_relative_imports_are_not_used() -> None:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: write the full module name"
+
+
+def test_configuration_and_sparse_engine_stand_alone() -> None:
+    for path in [ROOT / "pointseg" / "config.py", *(ROOT / "pointseg" / "sparse").rglob("*.py")]:
+        ours = {m for m in imports_of(path) if part_of(m) not in (None, "sparse")}
+        assert not ours, f"{path}: {ours}"
