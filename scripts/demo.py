@@ -41,14 +41,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("demo"), help="folder for everything (default: demo)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything")
     parser.add_argument("--scenes", type=int, default=64, help="number of generated scenes")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--temper", type=float, default=0.7, help="0 = ScanNet's long tail, 1 = nearly balanced"
-    )
+    parser.add_argument("--temper", type=float, default=0.7, help="0 = real long tail, 1 = balanced")
     parser.add_argument("--config", default="configs/synthetic/demo.yaml")
     arguments = parser.parse_args()
 
@@ -57,7 +53,7 @@ def main() -> None:
     (ROOT / results).mkdir(parents=True, exist_ok=True)
     python, pointseg = Path(sys.executable), BIN / "pointseg"
     evaluation, baseline = results / "evaluation.json", results / "point_classifier.json"
-    submission = results / "submission.zip"
+    submission, labels = results / "submission.zip", ("--labels", "scannet200")
 
     seconds = {
         "generate scenes": step(
@@ -65,9 +61,7 @@ def main() -> None:
             *(pointseg, "synthesize", raw, "--scenes", str(arguments.scenes), "--seed", str(arguments.seed)),
             *("--temper", str(arguments.temper), "--split-files"),
         ),
-        "prepare": step(
-            "2/8  Prepare the store", python, "data_prep/scannet.py", raw, store, "--labels", "scannet200"
-        ),
+        "prepare": step("2/8  Prepare the store", python, "data_prep/scannet.py", raw, store, *labels),
         "check": step("3/8  Check the store", python, "data_prep/check.py", store),
         "point classifier": step(
             "4/8  Per-point classifier, to be beaten",

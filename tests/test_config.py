@@ -17,7 +17,7 @@ class Optimizer(Config):
 class Settings(Config):
     name: str = "x"
     optimizer: Optimizer = Optimizer()
-    steps: list[int] = []
+    steps: tuple[int, ...] = ()
 
 
 def write(path: Path, text: str) -> Path:
@@ -30,14 +30,14 @@ def test_a_file_states_only_its_difference_to_its_base(tmp_path: Path) -> None:
     write(tmp_path / "base.yaml", "name: b\noptimizer: {lr: 0.5}\nsteps: [1]\n")
     path = write(tmp_path / "sub" / "own.yaml", "base: ../base.yaml\nsteps: [2, 3]\n")
     settings = load_config(Settings, path)
-    assert (settings.name, settings.optimizer.lr, settings.steps) == ("b", 0.5, [2, 3])
+    assert (settings.name, settings.optimizer.lr, settings.steps) == ("b", 0.5, (2, 3))
 
 
 def test_later_bases_win_over_earlier_ones(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", "name: a\nsteps: [1]")
     write(tmp_path / "b.yaml", "name: b")
     settings = load_config(Settings, write(tmp_path / "c.yaml", "base: [a.yaml, b.yaml]"))
-    assert (settings.name, settings.steps) == ("b", [1])
+    assert (settings.name, settings.steps) == ("b", (1,))
 
 
 def test_another_type_leaves_the_options_of_the_old_one_behind() -> None:
@@ -57,7 +57,7 @@ def test_overrides_are_yaml(override: str, lr: float) -> None:
 
 
 def test_an_override_can_reach_into_a_list() -> None:
-    assert load_config(Settings, None, ["steps.1=9"], data={"steps": [1, 2]}).steps == [1, 9]
+    assert load_config(Settings, None, ["steps.1=9"], data={"steps": [1, 2]}).steps == (1, 9)
 
 
 def test_a_misspelt_key_is_answered_with_the_nearest_one() -> None:
