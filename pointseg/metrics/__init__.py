@@ -1,0 +1,1 @@
+"""How predictions are counted (Confusion) and what the counts mean (Report)."""
