@@ -1,0 +1,1 @@
+"""Files of the outside world: PLY, ScanNet, labelled clouds, submissions. Depends on core and numpy only."""
