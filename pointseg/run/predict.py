@@ -1,0 +1,139 @@
+"""predict_scenes: the one generator that validation, evaluation, submission and pictures consume."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pointseg.core.prediction import ScenePrediction
+from pointseg.core.scene import Scene
+from pointseg.data.pipeline import ScenePipeline
+from pointseg.run.tiles import select_vertices, split_into_tiles
+
+if TYPE_CHECKING:
+    from pointseg.run.checkpoint import TrainedRun
+
+#: Vertices whose class probabilities are gathered at once: 65,536 rows of 200 classes are 52 MB.
+GATHER_ROWS = 65_536
+#: Context around a tile, in voxels: more than a MinkUNet's decoder sees of its surroundings in practice.
+CONTEXT_VOXELS = 100
+
+
+def predict_scenes(
+    segmenter: nn.Module,
+    pipeline: ScenePipeline,
+    scenes: Iterable[Scene],
+    *,
+    views: int = 1,
+    max_tile_points: int | None = None,
+) -> Iterator[ScenePrediction]:
+    """Predict every vertex of every scene, in file order.
+
+    The class probabilities of all test-time views are summed vertex by vertex, then the most probable class
+    is taken. Memory is bounded by one scene (or one tile) at a time; nothing of it depends on the other
+    scenes, so the result of a scene is the same alone and among others.
+
+    Args:
+        segmenter: maps a SceneBatch to a Prediction. It is put into evaluation mode for each scene and every
+            module gets its own mode back before the scene is yielded.
+        pipeline: makes the batches; decides voxel size, features and device.
+        scenes: any number of scenes; read lazily.
+        views: test-time views, at least 1 (view 0 is the scene as it stands).
+        max_tile_points: scenes with more vertices are cut into tiles of at most this many vertices, context
+            included; None never cuts.
+
+    Raises:
+        ValueError: if ``views`` or ``max_tile_points`` is too small, or a scene has a non-finite position.
+    """
+    if views < 1:
+        raise ValueError(f"views must be at least 1; got {views}.")
+    if max_tile_points is not None and max_tile_points < 1:
+        raise ValueError(f"max_tile_points must be at least 1; got {max_tile_points}.")
+    for scene in scenes:
+        with evaluation_mode(segmenter):
+            prediction = _predict_one(segmenter, pipeline, scene, views, max_tile_points)
+        yield prediction
+
+
+def predict_scene(
+    run: TrainedRun,
+    scene: Scene | Path | str,
+    *,
+    views: int = 1,
+    max_tile_points: int | None = None,
+) -> ScenePrediction:
+    """Predict one scene, or one file of points (see :func:`pointseg.run.cloud_file.read_cloud_file`).
+
+    Raises:
+        ValueError: if the file cannot be read as points, or see :func:`predict_scenes`.
+    """
+    if not isinstance(scene, Scene):
+        from pointseg.run.cloud_file import read_cloud_file
+
+        scene = read_cloud_file(Path(scene), want_normals="normal" in run.pipeline.features).scene
+    return next(
+        predict_scenes(run.segmenter, run.pipeline, [scene], views=views, max_tile_points=max_tile_points)
+    )
+
+
+@contextlib.contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """``module.eval()`` for a while; afterwards every part has its own mode back, frozen parts included."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@torch.inference_mode()
+def _predict_one(
+    segmenter: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int, max_tile_points: int | None
+) -> ScenePrediction:
+    finite = np.isfinite(scene.xyz_m).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{scene.name}: {int((~finite).sum())} of {scene.num_vertices} vertices have a position that is "
+            f"not a finite number (first: vertex {int(np.argmin(finite))}); remove them from the file."
+        )
+    train_index = np.empty(scene.num_vertices, dtype=np.int64)
+    confidence = np.empty(scene.num_vertices, dtype=np.float32)
+    margin_m = CONTEXT_VOXELS * pipeline.voxel_size_m
+    for tile in split_into_tiles(scene.xyz_m, max_tile_points, margin_m):
+        part = scene if tile.is_whole else select_vertices(scene, tile.vertices)
+        probability, winner = _predict_vertices(segmenter, pipeline, part, views)
+        train_index[tile.core] = winner[: tile.num_core].cpu().numpy()
+        confidence[tile.core] = probability[: tile.num_core].cpu().numpy()
+    return ScenePrediction(scene.name, train_index, confidence)
+
+
+def _predict_vertices(
+    segmenter: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int
+) -> tuple[Tensor, Tensor]:
+    """Mean probability over the views (P,) and train index (P,) of the most probable class of each vertex."""
+    total: Tensor | None = None
+    for view in range(views):
+        batch = pipeline.eval_batch([scene], view=view)
+        assert batch.inverse is not None
+        # Softmax in float32 whatever the network computes in: bfloat16 has three digits, and classes would tie.
+        probabilities = segmenter(batch).logits.float().softmax(dim=1)
+        if views == 1:
+            best, winner = probabilities.max(dim=1)
+            return best[batch.inverse], winner[batch.inverse]
+        if total is None:
+            total = probabilities.new_zeros(scene.num_vertices, probabilities.shape[1])
+        # Voxels of different views do not coincide; vertices do.
+        for start in range(0, scene.num_vertices, GATHER_ROWS):
+            rows = slice(start, start + GATHER_ROWS)
+            total[rows] += probabilities[batch.inverse[rows]]
+    assert total is not None
+    best, winner = total.max(dim=1)
+    return best / views, winner
