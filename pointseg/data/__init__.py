@@ -1,0 +1,1 @@
+"""Scenes to batches: the store, augmentation, voxelisation, data sets and loaders."""

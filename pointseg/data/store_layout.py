@@ -1,0 +1,93 @@
+"""How a store lies on disk: names, types, the manifest, and writing in one step.
+
+    STORE/manifest.json             versions, label set, options; each scene's split, hashes and counts
+    STORE/scenes/<name>/*.npy       xyz_m, rgb, normal, raw_label, instance; what a scene lacks has no file
+    STORE/scenes/<name>/scene.json  the scene's entry of the manifest
+    STORE/.partial/                 scenes being written; renamed into place when whole
+
+The manifest is rebuilt from the scene.json files, so a stopped preparation loses nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: Raised when files of an older store cannot be read any more.
+FORMAT_VERSION = 1
+
+#: Arrays of a scene with their type on disk; rows are vertices, in file order.
+ARRAYS: dict[str, str] = {
+    "xyz_m": "float32",
+    "rgb": "uint8",
+    "normal": "float32",
+    "raw_label": "int32",
+    "instance": "int32",
+}
+
+MANIFEST = "manifest.json"
+SCENES = "scenes"
+PARTIAL = ".partial"
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a store, whether its preparation has ended or not.
+
+    Raises:
+        FileNotFoundError: if there is no store at ``path``.
+        ValueError: if the manifest is broken or of another format version.
+    """
+    file = path / MANIFEST
+    if not file.is_file():
+        raise FileNotFoundError(f"{path}: no store here ({MANIFEST} is missing). data_prep/*.py make stores.")
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        version = manifest["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: not a store's manifest ({type(error).__name__}: {error}).") from None
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{file}: store format {version}, but this pointseg reads format {FORMAT_VERSION}. "
+            "Prepare the store again, or use the pointseg that wrote it "
+            f"({manifest.get('package_version', 'version unknown')})."
+        )
+    missing = {"label_space", "options", "scenes", "complete"} - set(manifest)
+    if missing:
+        raise ValueError(f"{file}: incomplete manifest, {sorted(missing)} missing; run data_prep again.")
+    return manifest
+
+
+def check_scene_name(name: str) -> str:
+    """The name itself, if it can be a folder's name and nothing more.
+
+    Raises:
+        ValueError: for names with path parts, control characters, a leading dot, or of no or great length.
+    """
+    hidden_or_empty = not name or name.startswith(".") or len(name.encode()) > 200
+    if hidden_or_empty or any(c in "/\\:" or not c.isprintable() for c in name):
+        raise ValueError(
+            f"{name!r} cannot be a scene's name: no path separators, colons, control characters, "
+            "leading dot, and 1 to 200 bytes."
+        )
+    return name
+
+
+def write_json(file: Path, data: Mapping[str, Any]) -> None:
+    """Replace a JSON file in one step: a reader sees the old one or the new one, never half."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as handle:
+        json.dump(data, handle, indent=1, ensure_ascii=False)
+        handle.write("\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(file)
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
