@@ -1,0 +1,1 @@
+"""Networks: backbones, which map a sparse tensor to features, and the segmenter, which classifies them."""

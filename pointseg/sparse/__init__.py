@@ -1,0 +1,19 @@
+"""The sparse-convolution engine, usable alone: grids, kernel maps, sparse tensors, layers."""
+
+from pointseg.sparse.grid import Grid
+from pointseg.sparse.kernel_map import KernelMap, tap_offsets
+from pointseg.sparse.nn import SparseBatchNorm, SparseConv3d, SparseConvTranspose3d, SparseReLU
+from pointseg.sparse.ops import convolve
+from pointseg.sparse.tensor import SparseTensor
+
+__all__ = [
+    "Grid",
+    "KernelMap",
+    "SparseBatchNorm",
+    "SparseConv3d",
+    "SparseConvTranspose3d",
+    "SparseReLU",
+    "SparseTensor",
+    "convolve",
+    "tap_offsets",
+]

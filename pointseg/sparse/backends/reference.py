@@ -1,0 +1,54 @@
+"""Sparse convolution in plain torch, tap by tap: gather, multiply, add. Any device, any floating type."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pointseg.sparse.kernel_map import KernelMap
+
+
+def accumulation_type(dtype: torch.dtype) -> torch.dtype:
+    """Sums over taps run in float32 for 16-bit types: bfloat16 has 8 bits, 27 roundings would show."""
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+
+
+class ReferenceBackend:
+    """One gather, product and scatter per tap.
+
+    A target row occurs once per tap and taps follow each other, so sums have one order and results are the
+    same in every run, on CUDA too.
+    """
+
+    def forward(self, features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+        wide = accumulation_type(features.dtype)
+        out = features.new_zeros(kernel_map.num_target, weight.shape[2], dtype=wide)
+        for tap in range(kernel_map.num_taps):
+            source, target = kernel_map.tap(tap)
+            if len(source):
+                out.index_add_(0, target, (features[source] @ weight[tap]).to(wide))
+        return out.to(features.dtype)
+
+    def backward(
+        self,
+        grad: Tensor,
+        features: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        *,
+        needs_features: bool,
+        needs_weight: bool,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        wide = accumulation_type(features.dtype)
+        grad_features = torch.zeros_like(features, dtype=wide) if needs_features else None
+        grad_weight = torch.zeros_like(weight) if needs_weight else None
+        for tap in range(kernel_map.num_taps):
+            source, target = kernel_map.tap(tap)
+            if not len(source):
+                continue
+            rows = grad[target]
+            if grad_features is not None:
+                grad_features.index_add_(0, source, (rows @ weight[tap].T).to(wide))
+            if grad_weight is not None:
+                torch.mm(features[source].T, rows, out=grad_weight[tap])
+        return None if grad_features is None else grad_features.to(features.dtype), grad_weight

@@ -1,0 +1,148 @@
+"""Grid: the occupied voxels at one resolution. It owns the coarser grids and kernel maps made from it."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from pointseg.sparse.kernel_map import KernelMap, build_kernel_map
+from pointseg.sparse.keys import KeyLayout
+
+
+class Grid:
+    """Unique voxel coordinates at one stride.
+
+    Coordinates stay in units of the input voxels at every stride, as in MinkowskiEngine: a grid of stride 4
+    holds multiples of 4. Rows of any features that belong to the grid follow the rows of ``coords``.
+
+    Args:
+        coords: (N, 4) int32, columns batch, x, y, z; rows unique; x, y, z multiples of ``stride``.
+        stride: edge of a voxel in input voxels, at least 1.
+
+    Raises:
+        ValueError: if shape, type or stride is wrong, a coordinate is no multiple of the stride, a voxel
+            occurs twice, or the extent does not fit 64-bit keys.
+    """
+
+    def __init__(self, coords: Tensor, stride: int = 1) -> None:
+        if coords.ndim != 2 or coords.shape[1] != 4 or coords.dtype != torch.int32:
+            raise ValueError(
+                f"Grid coordinates must be (N, 4) int32, batch first; got "
+                f"{tuple(coords.shape)} {coords.dtype}."
+            )
+        if stride < 1:
+            raise ValueError(f"The stride of a grid must be at least 1; got {stride}.")
+        if stride > 1 and bool((coords[:, 1:] % stride != 0).any()):
+            raise ValueError(f"A grid of stride {stride} needs coordinates that are multiples of {stride}.")
+        keys = KeyLayout.around([coords]).pack(coords)
+        is_sorted = bool((keys[1:] > keys[:-1]).all())
+        order = None
+        if not is_sorted:
+            keys, order = keys.sort()
+            twice = int((keys[1:] == keys[:-1]).sum())
+            if twice:
+                raise ValueError(
+                    f"Voxels of a grid must be unique; {twice} of {len(coords)} rows repeat another one. "
+                    "Voxelise the points first."
+                )
+        self._set(coords, stride, order)
+
+    def _set(self, coords: Tensor, stride: int, order: Tensor | None) -> None:
+        self.coords = coords
+        self.stride = stride
+        # Rows in the order of (batch, x, y, z), or None where they already lie in it.
+        self.order = order
+        self._coarser: dict[int, Grid] = {}
+        # Weak keys: a map onto this very grid must not keep the grid alive in a circle.
+        self._maps: WeakKeyDictionary[Grid, dict[tuple[int, int], KernelMap]] = WeakKeyDictionary()
+
+    @classmethod
+    def _trusted(cls, sorted_coords: Tensor, stride: int) -> Grid:
+        """A grid of coordinates that are known to be unique and sorted."""
+        grid = cls.__new__(cls)
+        grid._set(sorted_coords, stride, None)
+        return grid
+
+    def __len__(self) -> int:
+        return self.coords.shape[0]
+
+    def __repr__(self) -> str:
+        return f"Grid({len(self)} voxels, stride {self.stride}, {self.device})"
+
+    @property
+    def device(self) -> torch.device:
+        return self.coords.device
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether rows lie in the order of (batch, x, y, z); maps of sorted grids are quicker."""
+        return self.order is None
+
+    def sorted(self) -> tuple[Grid, Tensor | None]:
+        """This grid with sorted rows, and the (N,) int64 row of this grid that each of them was.
+
+        The second value is None where nothing had to move.
+        """
+        if self.order is None:
+            return self, None
+        return Grid._trusted(self.coords[self.order], self.stride), self.order
+
+    def coarsen(self, factor: int) -> Grid:
+        """The grid of stride ``stride * factor`` whose voxels hold at least one voxel of this one; memoised.
+
+        Coordinates are floor(c / new stride) * new stride; rows are sorted by (batch, x, y, z).
+        """
+        if factor < 1:
+            raise ValueError(f"A grid is coarsened by a factor of at least 1; got {factor}.")
+        if factor == 1:
+            return self
+        if factor not in self._coarser:
+            stride = self.stride * factor
+            floored = self.coords.clone()
+            floored[:, 1:] = torch.div(self.coords[:, 1:], stride, rounding_mode="floor") * stride
+            layout = KeyLayout.around([floored])
+            coords = layout.unpack(torch.unique(layout.pack(floored)))
+            self._coarser[factor] = Grid._trusted(coords, stride)
+        return self._coarser[factor]
+
+    def kernel_map(self, target: Grid, kernel_size: int, dilation: int = 1) -> KernelMap:
+        """Pairs (row of this grid, row of ``target``) for every tap of a kernel; memoised.
+
+        The law: source coordinate = target coordinate + tap * dilation * self.stride, with taps
+        -K//2 .. K//2 for odd and 0 .. K-1 for even kernel sizes K, x fastest.
+
+        Raises:
+            ValueError: if ``target`` is finer than this grid or on another device.
+        """
+        if kernel_size < 1 or dilation < 1:
+            raise ValueError(f"Kernel size and dilation must be at least 1; got {kernel_size}, {dilation}.")
+        if target.stride % self.stride:
+            raise ValueError(
+                f"A kernel map goes from a finer grid onto one whose stride is a multiple; got {self.stride} "
+                f"onto {target.stride}. For the other direction use fine.kernel_map(coarse, k).transposed()."
+            )
+        if target.device != self.device:
+            raise ValueError(f"Both grids must lie on one device; got {self.device} and {target.device}.")
+        maps = self._maps.setdefault(target, {})
+        if (kernel_size, dilation) not in maps:
+            maps[kernel_size, dilation] = build_kernel_map(
+                self.coords,
+                self.order,
+                target.coords,
+                target.order,
+                kernel_size=kernel_size,
+                step=dilation * self.stride,
+                same_grid=target is self,
+                dense_steps=dilation == 1,
+            )
+        return maps[kernel_size, dilation]
+
+    def to(self, device: torch.device | str) -> Grid:
+        """This grid on another device; maps are made anew there."""
+        if torch.device(device) == self.device:
+            return self
+        moved = Grid.__new__(Grid)
+        moved._set(self.coords.to(device), self.stride, None if self.order is None else self.order.to(device))
+        return moved
