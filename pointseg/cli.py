@@ -41,3 +41,18 @@ def main() -> None:
 
 
 __all__ = ["Annotated", "Path", "app"]
+
+
+@app.command()
+@reports_errors
+def score(
+    pred: Annotated[Path, typer.Option(help="Folder of <scene>.txt predictions, one raw id per line.")],
+    gt: Annotated[Path, typer.Option(help="Folder of <scene>.txt ground truth.")],
+    labels: Annotated[str, typer.Option(help="scannet200, scannet20 or a label_space.json.")] = "scannet200",
+    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="Print every class.")] = False,
+) -> None:
+    """Score text files as the official ScanNet evaluation does, integer for integer."""
+    from pointseg.run.score import score
+
+    score(pred, gt, labels=labels, json_path=json, classes=classes)

@@ -55,12 +55,10 @@ class Confusion:
             predicted_train_index: (P,) any integer; outside 0..K-1 counts as UNKNOWN.
 
         Raises:
-            ValueError: for different lengths, values that are not integers, or a truth that is no train index.
+            ValueError: for different lengths, no integers, or a truth that is no train index.
         """
-        truth, predicted = (
-            _as_int64(truth_train_index, "truth"),
-            _as_int64(predicted_train_index, "prediction"),
-        )
+        truth = _as_int64(truth_train_index, "truth")
+        predicted = _as_int64(predicted_train_index, "prediction")
         if truth.shape != predicted.shape:
             raise ValueError(
                 f"Truth and prediction must be equally many; got {truth.shape} and {predicted.shape}."
