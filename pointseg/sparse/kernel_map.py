@@ -122,7 +122,8 @@ def build_kernel_map(
         found[centre] = (everything, everything)
         for column in range(kernel_size**2 // 2):
             match(column, kernel_size)
-        match(centre + kernel_size**2, kernel_size // 2)
+        if kernel_size > 1:
+            match(centre + kernel_size**2, kernel_size // 2)
         for tap, (source, target) in list(found.items()):
             found[len(offsets) - 1 - tap] = (target, source) if tap != centre else (source, target)
     pairs = [_as_rows(found[tap], source_order, target_order) for tap in range(len(offsets))]
@@ -146,8 +147,6 @@ def _match_column(
     source_keys: Tensor, target_keys: Tensor, shift: int, step: int, count: int, dense_steps: bool
 ) -> list[Pairs]:
     """Ranks (source, target) with source key = target key + shift + i * step, for i = 0 .. count - 1."""
-    if not count:
-        return []
     wanted = target_keys + shift
     # A last key that nothing equals: a search that runs off the end lands on it.
     source_keys = torch.nn.functional.pad(source_keys, (0, 1), value=torch.iinfo(torch.int64).max)
