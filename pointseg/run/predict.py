@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
-from pointseg.data.pipeline import ScenePipeline
+from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline
 from pointseg.run.tiles import select_vertices, split_into_tiles
 
 if TYPE_CHECKING:
@@ -44,15 +44,16 @@ def predict_scenes(
             module gets its own mode back before the scene is yielded.
         pipeline: makes the batches; decides voxel size, features and device.
         scenes: any number of scenes; read lazily.
-        views: test-time views, at least 1 (view 0 is the scene as it stands).
+        views: test-time views, 1 (the scene as it stands) to 8.
         max_tile_points: scenes with more vertices are cut into tiles of at most this many vertices, context
             included; None never cuts.
 
     Raises:
-        ValueError: if ``views`` or ``max_tile_points`` is too small, or a scene has a non-finite position.
+        ValueError: if ``views`` or ``max_tile_points`` is out of range, or for a scene that the pipeline
+            refuses (a position that is not finite, no normals where the network wants them).
     """
-    if views < 1:
-        raise ValueError(f"views must be at least 1; got {views}.")
+    if not 1 <= views <= NUM_VIEWS:
+        raise ValueError(f"views must be 1..{NUM_VIEWS}; got {views}.")
     if max_tile_points is not None and max_tile_points < 1:
         raise ValueError(f"max_tile_points must be at least 1; got {max_tile_points}.")
     for scene in scenes:
@@ -98,12 +99,6 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
 def _predict_one(
     segmenter: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int, max_tile_points: int | None
 ) -> ScenePrediction:
-    finite = np.isfinite(scene.xyz_m).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"{scene.name}: {int((~finite).sum())} of {scene.num_vertices} vertices have a position that is "
-            f"not a finite number (first: vertex {int(np.argmin(finite))}); remove them from the file."
-        )
     train_index = np.empty(scene.num_vertices, dtype=np.int64)
     confidence = np.empty(scene.num_vertices, dtype=np.float32)
     margin_m = CONTEXT_VOXELS * pipeline.voxel_size_m
@@ -123,7 +118,7 @@ def _predict_vertices(
     for view in range(views):
         batch = pipeline.eval_batch([scene], view=view)
         assert batch.inverse is not None
-        # Softmax in float32 whatever the network computes in: bfloat16 has three digits, and classes would tie.
+        # In float32 whatever the network computes in: in bfloat16, of three digits, classes would tie.
         probabilities = segmenter(batch).logits.float().softmax(dim=1)
         if views == 1:
             best, winner = probabilities.max(dim=1)
