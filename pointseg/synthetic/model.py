@@ -27,11 +27,11 @@ class ObjectModel:
     """One annotated object, or a piece of clutter that nobody annotated.
 
     Args:
-        raw_category: free text as in the label table; often a synonym of the class name, and for some objects a
-            category that leads to none of the 200 classes.
+        raw_category: free text as in the label table; often a synonym of the class name, and for some objects
+            a category that leads to none of the 200 classes.
         raw_id: ScanNet200 valid id, or 0 where the category leads to none or the object is not annotated.
-        quads: (Q, 4, 3) float32 metres, +Z up, corners counter-clockwise seen from outside. A triangle is a quad
-            whose last two corners are equal.
+        quads: (Q, 4, 3) float32 metres, +Z up, corners counter-clockwise seen from outside. A triangle is a
+            quad with two equal neighbouring corners.
         color: (Q, 3) uint8 base colour of each quad.
         texture: one of :data:`TEXTURES`.
         annotated: False where the annotators left the object out.
@@ -68,7 +68,7 @@ class ScenePlan:
 
     Args:
         kind: a key of :data:`pointseg.synthetic.kinds.KINDS`.
-        counts: raw id -> number of objects wanted; the room adds the walls and the floor that it needs anyway.
+        counts: raw id -> number of objects wanted; the room adds the walls and the floor it needs anyway.
     """
 
     kind: str
