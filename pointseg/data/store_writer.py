@@ -70,9 +70,12 @@ class StoreWriter:
                     f"({_difference(before, now)}). Choose another folder or delete this one."
                 )
 
-    def has(self, name: str) -> bool:
-        """Whether the scene is there, whole."""
-        return (self.path / SCENES / check_scene_name(name) / "scene.json").is_file()
+    def has(self, name: str, split: str | None = None) -> bool:
+        """Whether the scene is there, whole; with ``split``, whether it is there in that split."""
+        file = self.path / SCENES / check_scene_name(name) / "scene.json"
+        if split is None or not file.is_file():
+            return file.is_file()
+        return bool(json.loads(file.read_text(encoding="utf-8"))["split"] == split)
 
     def add(self, scene: Scene, split: str, notes: Mapping[str, Any] | None = None) -> None:
         """Write a scene; one of that name is replaced.
@@ -86,13 +89,6 @@ class StoreWriter:
             ValueError: see :func:`write_scene`.
         """
         write_scene(self.path, scene, split, notes)
-
-    def assign_split(self, name: str, split: str) -> None:
-        """Correct the split of a scene that is there already, when the split lists have changed since."""
-        file = self.path / SCENES / check_scene_name(name) / "scene.json"
-        entry = json.loads(file.read_text(encoding="utf-8"))
-        if entry["split"] != split:
-            write_json(file, {**entry, "split": split})
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """The scene.json of every scene that is there, by name."""

@@ -151,12 +151,10 @@ def test_adding_a_scene_again_replaces_it(tmp_path: Path) -> None:
     assert store.splits() == {"val": ["room"]}
 
 
-def test_a_changed_split_list_moves_a_scene_that_is_there(tmp_path: Path) -> None:
+def test_a_writer_knows_in_which_split_a_scene_is(tmp_path: Path) -> None:
     writer = StoreWriter(tmp_path / "s", SPACE)
     writer.add(scene(), "train")
-    writer.assign_split("room", "val")
-    writer.finish()
-    assert Store.open(tmp_path / "s").splits() == {"val": ["room"]}
+    assert writer.has("room", "train") and not writer.has("room", "val") and not writer.has("hall", "train")
 
 
 def test_finishing_may_add_the_groups_that_follow_from_the_counts(tmp_path: Path) -> None:
