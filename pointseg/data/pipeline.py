@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,12 +14,9 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.scene import Scene
 from pointseg.data.features import NO_COLOR, WIDTHS, check_features, check_scene_has, stack_features
 from pointseg.data.mix import Sample, mix_pairs
-from pointseg.data.transforms import SphereCrop, Transform, Voxelize
+from pointseg.data.transforms import SphereCrop, Transform, TransformConfig, Voxelize
 from pointseg.data.transforms.geometric import mirror, rotate_vectors
 from pointseg.data.voxelize import voxelize
-
-if TYPE_CHECKING:
-    from pointseg.data.transforms import TransformConfig
 
 #: Views of evaluation: four quarter turns about z, and the same four of the mirrored scene.
 NUM_VIEWS = 8

@@ -67,6 +67,8 @@ class VoxelGroups:
 
     def mean(self, values: Tensor) -> Tensor:
         """(P, C) values of points -> (M, C) means over the voxels."""
+        if not self.num_voxels:
+            return values
         # Sorted segments and not index_add: the same sum in the same order every time, on a GPU as well.
         total = torch.segment_reduce(values[self.order], "sum", lengths=self.count, axis=0)
         return total / self.count[:, None]
@@ -176,7 +178,8 @@ def group_by_voxel(coords: Tensor, *, name: str = "cloud") -> VoxelGroups:
     if width_x * width_y * width_z >= 2**63:
         raise ValueError(
             f"{name}: the bounding box is {width_x} x {width_y} x {width_z} voxels, "
-            "more than 64 bits can number. Check the unit (metres are expected), remove far outliers, or use larger voxels."
+            "more than 64 bits can number. Check the unit (metres are expected), "
+            "remove far outliers, or use larger voxels."
         )
     # One integer a voxel, in the order of (x, y, z): one sort, where unique(dim=0) would compare rows.
     x, y, z = (coords - low).unbind(dim=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from pointseg.core.cloud import PointCloud
@@ -55,7 +55,7 @@ class CuboidCrop(RandomTransform):
     """
 
     type: Literal["cuboid_crop"] = "cuboid_crop"
-    size_m: tuple[float, float]
+    size_m: tuple[PositiveFloat, PositiveFloat]
     mode: Literal["random", "center"] = "random"
 
     keeps_grid: ClassVar[bool] = True
