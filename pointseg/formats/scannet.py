@@ -173,7 +173,7 @@ def read_segments(path: Path, name: str) -> npt.NDArray[np.int64]:
     """
     data = _read_object(path, name)
     try:
-        return np.asarray(_integers(data.get("segIndices")), dtype=np.int64)
+        return _integers(data.get("segIndices"))
     except (TypeError, OverflowError):
         raise ValueError(f"{path}: 'segIndices' must be a list of integers, one for each vertex.") from None
 
@@ -201,18 +201,18 @@ def read_aggregation(path: Path, name: str) -> list[SegmentGroup]:
 def _group_of(path: Path, position: int, group: Any) -> SegmentGroup:
     try:
         object_id = group["objectId"] if "objectId" in group else group["id"]
-        segments = tuple(_integers(group["segments"]))
-        return SegmentGroup(int(object_id), str(group["label"]), segments)
-    except (KeyError, TypeError, ValueError) as error:
+        segments = tuple(_integers(group["segments"]).tolist())
+        return SegmentGroup(int(np.int32(object_id)), str(group["label"]), segments)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{path}: segGroups[{position}] must have 'objectId', 'label' and 'segments' ({error!r})."
         ) from None
 
 
-def _integers(values: Any) -> list[int]:
+def _integers(values: Any) -> npt.NDArray[np.int64]:
     if not isinstance(values, list) or not set(map(type, values)) <= {int}:
         raise TypeError("expected a list of integers")
-    return values
+    return np.array(values, dtype=np.int64)
 
 
 def _read_object(path: Path, name: str) -> dict[str, Any]:

@@ -223,6 +223,8 @@ def test_segments_that_are_no_list_of_integers_are_refused(tmp_path: Path, data:
         {"label": "wall"},
         {"label": "wall", "id": 1, "segments": 5},
         {"label": "wall", "id": 1, "segments": [1.5]},
+        {"label": "wall", "id": 1, "segments": [2**70]},
+        {"label": "wall", "id": 2**40, "segments": [1]},
         "wall",
     ],
 )
