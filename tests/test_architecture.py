@@ -18,8 +18,9 @@ ALLOWED = {
     "losses": {"core", "config"},
     "data": {"core", "config", "formats"},
     "metrics": {"core"},
+    "optim": {"config"},
     "synthetic": {"core", "formats"},
-    "experiment": {"core", "config", "models", "losses", "data"},
+    "experiment": {"core", "config", "models", "losses", "data", "optim"},
     "run": {
         "core",
         "config",

@@ -1,0 +1,185 @@
+"""Experiment: everything that defines a training run, and the tables of what can be chosen in it.
+
+Adding a method is one file and one row here: a loss in LOSSES, a head in HEADS, a network in BACKBONES, a
+kind of data set in DATASETS. A row's key is the ``type`` in YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
+
+import torch
+from pydantic import Field, model_validator
+
+from pointseg.config import Config
+from pointseg.core.labels import LabelSpace
+from pointseg.core.statistics import ClassStatistics
+from pointseg.data.dataset import StoreData
+from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline, split_at_voxelize
+from pointseg.data.transforms import TransformConfig
+from pointseg.losses.base import LossConfig, Objective
+from pointseg.losses.cross_entropy import CrossEntropyConfig
+from pointseg.models.heads import HeadConfig, LinearHeadConfig
+from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.models.segmenter import Segmenter
+from pointseg.optim.optimizer import AdamWConfig, OptimizerConfig, SGDConfig
+from pointseg.optim.schedule import (
+    ConstantConfig,
+    CosineConfig,
+    MultiStepConfig,
+    OneCycleConfig,
+    PolyConfig,
+    ScheduleConfig,
+)
+
+DATASETS: dict[str, type[StoreData]] = {"store": StoreData}
+BACKBONES: dict[str, type[MinkUNetConfig]] = {"minkunet": MinkUNetConfig}
+HEADS: dict[str, type[HeadConfig]] = {"linear": LinearHeadConfig}
+LOSSES: dict[str, type[LossConfig]] = {"cross_entropy": CrossEntropyConfig}
+OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"sgd": SGDConfig, "adamw": AdamWConfig}
+SCHEDULES: dict[str, type[ScheduleConfig]] = {
+    "onecycle": OneCycleConfig,
+    "poly": PolyConfig,
+    "multistep": MultiStepConfig,
+    "cosine": CosineConfig,
+    "constant": ConstantConfig,
+}
+
+
+def one_of(table: Mapping[str, type[Config]]) -> Any:
+    """The type of a field whose ``type`` key picks a row of a table."""
+    models = tuple(table.values())
+    # pydantic refuses a discriminator where there is nothing to tell apart.
+    return models[0] if len(models) == 1 else Annotated[Union[models], Field(discriminator="type")]  # noqa: UP007
+
+
+if TYPE_CHECKING:
+    AnyData: TypeAlias = StoreData
+    AnyBackbone: TypeAlias = MinkUNetConfig
+    AnyHead: TypeAlias = HeadConfig
+    AnyLoss: TypeAlias = LossConfig
+    AnyOptimizer: TypeAlias = OptimizerConfig
+    AnySchedule: TypeAlias = ScheduleConfig
+else:
+    AnyData, AnyBackbone, AnyHead, AnyLoss = map(one_of, (DATASETS, BACKBONES, HEADS, LOSSES))
+    AnyOptimizer, AnySchedule = map(one_of, (OPTIMIZERS, SCHEDULES))
+
+
+class TrainConfig(Config):
+    """How long and in what portions to train.
+
+    Args:
+        steps: optimiser steps; give this or ``epochs``.
+        epochs: passes over the data (each ``data.passes`` passes over the scenes).
+        batch_size: largest number of scenes in a forward pass of one process.
+        point_budget: largest number of points in a forward pass of one process, before augmentation, or None.
+        accumulate: forward passes for each optimiser step.
+        clip_norm: largest gradient norm, or None.
+        amp: type of the forward pass; fp16 (with loss scaling) needs a GPU.
+        ema_decay: decay of the weight average that is validated and saved as best, or None.
+        val_every: steps between validations; 0 validates at the end only.
+        checkpoint_every: steps between saves of last.pt.
+        log_every: steps between rows of metrics.jsonl.
+        workers: processes that read scenes; 0 reads in the main one.
+        max_bad_batches: how many batches with a non-finite loss or gradient are skipped before giving up.
+        num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
+    """
+
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
+    batch_size: int = Field(default=4, ge=1)
+    point_budget: int | None = Field(default=None, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    clip_norm: float | None = Field(default=None, gt=0)
+    amp: Literal["none", "bf16", "fp16"] = "none"
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    val_every: int = Field(default=1000, ge=0)
+    checkpoint_every: int = Field(default=500, ge=1)
+    log_every: int = Field(default=10, ge=1)
+    workers: int = Field(default=0, ge=0)
+    max_bad_batches: int = Field(default=20, ge=0)
+    num_threads: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> TrainConfig:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give exactly one of train.steps and train.epochs")
+        return self
+
+
+class EvaluateConfig(Config):
+    """How scenes are predicted, in validation and by default afterwards.
+
+    Args:
+        views: test-time views whose probabilities are summed; 1 is the scene as it is.
+        max_tile_points: larger scenes are predicted in tiles of at most this many vertices; None never cuts.
+    """
+
+    views: int = Field(default=1, ge=1, le=NUM_VIEWS)
+    max_tile_points: int | None = Field(default=None, ge=1)
+
+
+class Experiment(Config):
+    """One training run. Every field but ``data`` and the length of the training has a default.
+
+    Args:
+        name: for people.
+        seed: seed of everything random.
+        data: the scenes, the voxel size and the features.
+        augment: transforms of the training scenes, in order.
+        mix3d_p: probability that two scenes of a batch are laid over each other (Mix3D).
+        model: the backbone.
+        head: the classifier.
+        losses: name -> loss; the objective is their weighted sum.
+        optimizer, schedule: what moves the weights; the schedule multiplies ``optimizer.lr``.
+        train, evaluate: see there.
+    """
+
+    name: str = "experiment"
+    seed: int = Field(default=0, ge=0)
+    data: AnyData
+    augment: tuple[TransformConfig, ...] = ()
+    mix3d_p: float = Field(default=0.0, ge=0, le=1)
+    model: AnyBackbone = MinkUNetConfig()
+    head: AnyHead = LinearHeadConfig()
+    losses: dict[str, AnyLoss] = Field(default={"cross_entropy": CrossEntropyConfig()}, min_length=1)
+    optimizer: AnyOptimizer = SGDConfig()
+    schedule: AnySchedule = OneCycleConfig()
+    train: TrainConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Experiment:
+        if any("." in name or not name for name in self.losses):
+            raise ValueError("losses: names must not be empty or hold a dot")
+        split_at_voxelize(self.augment)
+        return self
+
+    def build_pipeline(self, label_space: LabelSpace, device: torch.device | str) -> ScenePipeline:
+        """What makes batches on a device."""
+        return ScenePipeline(
+            voxel_size_m=self.data.voxel_size_m,
+            features=self.data.features,
+            transforms=self.augment,
+            label_space=label_space,
+            device=device,
+            mix3d_p=self.mix3d_p,
+            max_voxels=self.data.max_voxels,
+        )
+
+    def build_segmenter(self, in_channels: int, num_classes: int) -> Segmenter:
+        """The network with fresh weights, drawn from torch's global generator."""
+        return Segmenter(self.model.build(in_channels), num_classes, self.head)
+
+    def build_objective(
+        self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
+    ) -> Objective:
+        """The weighted sum of the losses for a training set."""
+        return Objective(
+            {
+                name: loss.build(statistics, label_space=label_space, feature_channels=feature_channels)
+                for name, loss in self.losses.items()
+            },
+            {name: loss.weight for name, loss in self.losses.items()},
+        )

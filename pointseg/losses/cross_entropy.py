@@ -1,0 +1,96 @@
+"""Cross entropy, plain or with class weights from the training counts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from pointseg.core.labels import LabelSpace
+from pointseg.core.rows import Supervised
+from pointseg.core.statistics import ClassStatistics
+from pointseg.losses.base import LossConfig, LossTerm
+
+ClassWeights = Literal["none", "inverse", "inverse_sqrt", "median_frequency", "log"]
+
+
+class CrossEntropyConfig(LossConfig):
+    """Options of :class:`CrossEntropy`.
+
+    Args:
+        label_smoothing: share of the target spread evenly over all classes.
+        class_weights: see :func:`class_weights`.
+    """
+
+    type: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: ClassWeights = "none"
+
+    def build(
+        self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
+    ) -> CrossEntropy:
+        weights = None if self.class_weights == "none" else class_weights(statistics, self.class_weights)
+        return CrossEntropy(label_smoothing=self.label_smoothing, class_weights=weights)
+
+
+class CrossEntropy(LossTerm):
+    """Mean over rows of -log softmax(logits)[label]; with class weights w, sum w_y l / sum w_y.
+
+    Args:
+        label_smoothing: share of the target spread evenly over all classes.
+        class_weights: (K,) float weights, or None.
+
+    Source: torch.nn.functional.cross_entropy.
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(self, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.register_buffer("class_weights", class_weights)
+
+    def forward(self, supervised: Supervised) -> Tensor:
+        weight = None if self.class_weights is None else self.class_weights.to(supervised.logits.dtype)
+        return F.cross_entropy(
+            supervised.logits, supervised.labels, weight=weight, label_smoothing=self.label_smoothing
+        )
+
+
+def class_weights(statistics: ClassStatistics, kind: ClassWeights) -> Tensor:
+    """(K,) float32 class weights, scaled so that their mean over the classes of the training set is 1.
+
+    With n_c points of class c, f_c = n_c / sum n, and s_c samples that contain it:
+
+    - ``none``: 1.
+    - ``inverse``: 1 / f_c.
+    - ``inverse_sqrt``: 1 / sqrt(f_c).
+    - ``median_frequency``: median(m) / m_c with m_c = n_c / s_c, the mean points of c in a sample that has
+      it. Source: Eigen and Fergus, ICCV 2015, who divide by the size of those samples; we take samples as
+      equal in size, since the manifest counts points and samples only.
+    - ``log``: 1 / log(1.02 + f_c). Source: ENet, arXiv 1606.02147.
+
+    A class without a training point gets the weight of the rarest class that has one.
+
+    Raises:
+        ValueError: if the training set has no labelled point.
+    """
+    points, samples = statistics.points.double(), statistics.samples.double()
+    present = points > 0
+    if not bool(present.any()):
+        raise ValueError("Class weights need labelled training points; the training split has none.")
+    frequency = points / points.sum()
+    if kind == "median_frequency":
+        mean_points = points / samples.clamp(min=1)
+        # torch.median takes the lower middle value; the median of an even number is their mean.
+        raw = mean_points[present].quantile(0.5) / mean_points
+    elif kind == "log":
+        raw = 1 / torch.log(1.02 + frequency)
+    else:
+        raw = frequency ** {"none": 0.0, "inverse": -1.0, "inverse_sqrt": -0.5}[kind]
+    rarest = torch.where(present, points, torch.inf).argmin()
+    weights = torch.where(present, raw, raw[rarest])
+    return (weights / weights[present].mean()).float()

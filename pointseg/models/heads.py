@@ -1,0 +1,61 @@
+"""Heads: from the backbone's features to class scores. Methods that change the classifier live here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from pointseg.config import Config
+from pointseg.core.prediction import Prediction
+
+
+class Head(nn.Module):
+    """Base of all heads: ``forward(features, labels, progress) -> Prediction``.
+
+    A head owns every learned parameter after the backbone, so that the optimiser, checkpoints and
+    data-parallel training need not know it. Randomness comes from torch's global generator, which the trainer
+    seeds anew for each step, equally on all processes.
+    """
+
+    def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
+        """Class scores.
+
+        Args:
+            features: (M, D) rows of the backbone.
+            labels: (M,) int64 train index or IGNORE; to be used while training only.
+            progress: share of the training that is done, in [0, 1].
+        """
+        raise TypeError(f"{type(self).__name__} must define forward(features, labels, progress).")
+
+
+class HeadConfig(Config):
+    """Base of the heads' options; each head derives from it and adds ``type: Literal[...]``."""
+
+    def build(self, in_channels: int, num_classes: int) -> Head:
+        """The head for D = ``in_channels`` features and K = ``num_classes``."""
+        raise TypeError(f"{type(self).__name__} must define build(in_channels, num_classes).")
+
+
+class LinearHeadConfig(HeadConfig):
+    """Options of :class:`LinearHead`; it has none."""
+
+    type: Literal["linear"] = "linear"
+
+    def build(self, in_channels: int, num_classes: int) -> LinearHead:
+        return LinearHead(in_channels, num_classes)
+
+
+class LinearHead(Head):
+    """One linear classifier with bias."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(in_channels, num_classes)
+
+    def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
+        return Prediction(
+            logits=self.classifier(features),
+            features=features,
+            classifier_weight=self.classifier.weight,
+        )

@@ -1,0 +1,35 @@
+"""Segmenter: backbone and head, from a batch of voxels to class scores for each voxel."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pointseg.core.batch import SceneBatch
+from pointseg.core.prediction import Prediction
+from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig
+from pointseg.sparse.grid import Grid
+from pointseg.sparse.tensor import SparseTensor
+
+
+class Segmenter(nn.Module):
+    """A sparse backbone followed by a head; it owns every learned parameter of the network.
+
+    Args:
+        backbone: maps SparseTensor (M, C) to SparseTensor (M, D) on the same grid; has ``out_channels`` = D.
+        num_classes: K.
+        head: options of the head; a linear classifier unless told otherwise.
+    """
+
+    head: Head
+
+    def __init__(self, backbone: nn.Module, num_classes: int, head: HeadConfig | None = None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.num_classes = num_classes
+        self.feature_channels = int(backbone.out_channels)  # type: ignore[arg-type]
+        self.head = (head or LinearHeadConfig()).build(self.feature_channels, num_classes)
+
+    def forward(self, batch: SceneBatch, progress: float = 0.0) -> Prediction:
+        """Prediction with one row for each voxel of the batch, in the batch's order."""
+        embedded = self.backbone(SparseTensor(batch.features, Grid(batch.coords)))
+        return self.head(embedded.features, batch.labels, progress)

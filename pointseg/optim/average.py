@@ -1,0 +1,38 @@
+"""Exponential moving average of a network's weights."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage(nn.Module):
+    """A copy of a network whose weights trail it: average <- d average + (1 - d) weights after each step.
+
+    Args:
+        network: the network that trains.
+        decay: d in [0, 1). Step n uses min(d, (1 + n) / (10 + n)), so that the average soon forgets the
+            initial weights.
+    """
+
+    num_updates: Tensor
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move towards ``network``. Buffers (running statistics) are averages already and are copied."""
+        done = int(self.num_updates)
+        decay = min(self.decay, (1 + done) / (10 + done))
+        averaged: list[Tensor] = [*self.network.parameters()]
+        current: list[Tensor] = [*network.parameters()]
+        torch._foreach_lerp_(averaged, current, 1.0 - decay)
+        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+            mine.copy_(theirs)
+        self.num_updates += 1

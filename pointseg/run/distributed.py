@@ -1,0 +1,116 @@
+"""Data-parallel training under torchrun, reduced to the few questions that training asks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run and which one this is; one process alone is the common case.
+
+    Args:
+        rank: number of this process, 0..world-1; process 0 writes files and talks.
+        world: number of processes.
+        device: device of this process.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Element-wise sum over the processes."""
+        if self.world == 1:
+            return values
+        total = values.to(self.device)
+        dist.all_reduce(total)
+        return total
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether any process has it set; all of them get the same answer."""
+        if self.world == 1:
+            return flags
+        return tuple(bool(count) for count in self.sum(torch.tensor(flags, dtype=torch.int32)).tolist())
+
+    def names_of(self, names: Sequence[str], *, where: bool) -> tuple[str, ...]:
+        """The names of all processes on which ``where`` holds; the same answer everywhere."""
+        mine = tuple(names) if where else ()
+        if self.world == 1 or not self.any(where)[0]:
+            return mine
+        gathered: list[tuple[str, ...]] = [()] * self.world
+        dist.all_gather_object(gathered, mine)
+        return tuple(name for part in gathered for name in part)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            self.any(False)
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module with gradients averaged over the processes; itself for one process."""
+        if self.world == 1:
+            return module
+        return DistributedDataParallel(module)
+
+    def synchronise_norms(self, network: nn.Module) -> tuple[nn.Module, str]:
+        """The network with BatchNorm statistics over all processes, where torch can; and a notice, or ""."""
+        if self.world == 1:
+            return network, ""
+        if self.device.type != "cuda":
+            return network, "BatchNorm is not synchronised between processes: torch can do so on GPUs only."
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network), ""
+
+
+def choose_device(device: str) -> torch.device:
+    """``auto`` is the first GPU, or else the CPU.
+
+    Raises:
+        ValueError: for a device that torch does not know or this machine does not have.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"Unknown device {device!r}; expected auto, cpu, cuda or cuda:N.") from None
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"No device {device!r}: torch sees {torch.cuda.device_count()} GPUs. Use --device cpu, or "
+            "install the CUDA build of torch (see README)."
+        )
+    return chosen
+
+
+@contextlib.contextmanager
+def process_group(device: str) -> Iterator[Processes]:
+    """The processes that torchrun started, or this one alone.
+
+    Raises:
+        ValueError: see :func:`choose_device`.
+    """
+    chosen = choose_device(device)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Processes(0, 1, chosen)
+        return
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Processes(dist.get_rank(), world, chosen)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,148 @@
+"""RunFolder: the files of one training run, and whether it may continue."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import pointseg
+from pointseg.config import dump_config, load_config
+from pointseg.core.labels import LabelSpace
+from pointseg.experiment import Experiment
+
+#: Settings that may differ between the parts of a run: they say where and how fast, not what is computed.
+FREE_TO_CHANGE = frozenset(
+    {"data.path", "train.workers", "train.num_threads", "train.log_every", "train.checkpoint_every"}
+)
+
+
+class RunFolder:
+    """Paths in a RUN folder.
+
+    ``config.yaml`` (resolved Experiment), ``label_space.json``, ``environment.json`` (versions, seed,
+    commands), ``metrics.jsonl``, ``checkpoints/last.pt``, ``checkpoints/best.pt``, ``tensorboard/``.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.label_space = self.path / "label_space.json"
+        self.environment = self.path / "environment.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.last = self.checkpoints / "last.pt"
+        self.best = self.checkpoints / "best.pt"
+        self.tensorboard = self.path / "tensorboard"
+
+    def read_experiment(self) -> Experiment:
+        """The configuration of the run.
+
+        Raises:
+            FileNotFoundError: if this is no folder of a run.
+        """
+        if not self.config.is_file():
+            raise FileNotFoundError(f"{self.path}: not a training run; expected the file {self.config.name}.")
+        return load_config(Experiment, self.config)
+
+    def read_label_space(self) -> LabelSpace:
+        """The classes of the run."""
+        return LabelSpace.from_dict(json.loads(self.label_space.read_text(encoding="utf-8")))
+
+    def may_continue(self, experiment: Experiment, resume: bool | None) -> bool:
+        """Whether to continue from last.pt; False means to start anew.
+
+        Args:
+            experiment: what is to be trained.
+            resume: True: there must be something to continue. False: start over. None: continue if possible.
+
+        Raises:
+            FileNotFoundError: with ``resume=True``, if there is no checkpoint.
+            ValueError: if the folder holds a run of another configuration.
+        """
+        if resume is False:
+            return False
+        if not self.last.is_file():
+            if resume:
+                raise FileNotFoundError(f"{self.last}: no such checkpoint, so there is nothing to resume.")
+            return False
+        differences = compare(self.read_experiment(), experiment)
+        if differences:
+            raise ValueError(
+                f"{self.path} holds a run of another configuration:\n  "
+                + "\n  ".join(differences)
+                + "\nChoose another folder, or start over in this one with --no-resume, which deletes it."
+            )
+        return True
+
+    def start(self, experiment: Experiment, label_space: LabelSpace) -> None:
+        """Make the folder for a new run; the files of an earlier one are removed, foreign files are kept."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        for path in (self.last, self.best, self.metrics, self.environment):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.tensorboard, ignore_errors=True)
+        self.config.write_text(dump_config(experiment), encoding="utf-8")
+        self.label_space.write_text(
+            json.dumps(label_space.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8"
+        )
+
+    def note_environment(self, experiment: Experiment, device: torch.device, step: int) -> None:
+        """Add versions, seed and command to environment.json: one entry for each start of the run."""
+        starts: list[dict[str, Any]] = []
+        if self.environment.is_file():
+            starts = json.loads(self.environment.read_text(encoding="utf-8"))["starts"]
+        starts.append({"step": step, "seed": experiment.seed, **describe_environment(device)})
+        self.environment.write_text(json.dumps({"starts": starts}, indent=1), encoding="utf-8")
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Versions, command and machine of this process."""
+    return {
+        "command": shlex.join(sys.argv),
+        "pointseg": pointseg.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "cpu_threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+
+
+def compare(old: Experiment, new: Experiment) -> list[str]:
+    """One line for each setting that differs and must not."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    # As text, so that a missing key differs from one that is None.
+    shown = {key: (_shown(before, key), _shown(after, key)) for key in dict.fromkeys([*before, *after])}
+    return [
+        f"{key}: {old_value} there, {new_value} now"
+        for key, (old_value, new_value) in shown.items()
+        if old_value != new_value and key not in FREE_TO_CHANGE
+    ]
+
+
+def _shown(flat: Mapping[str, Any], key: str) -> str:
+    return repr(flat[key]) if key in flat else "not set"
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            for i, item in enumerate(value):
+                flat |= _flat(item, f"{prefix}{key}.{i}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,153 @@
+"""TrainingJob: what stays the same while a run trains: scenes, batches, pipeline and length."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from pointseg.core.batch import SceneBatch
+from pointseg.data.dataset import LoadedBatch, SceneReader
+from pointseg.data.loader import BatchPlan, derived_seed, train_loader
+from pointseg.data.pipeline import ScenePipeline
+from pointseg.data.store import Store
+from pointseg.experiment import Experiment
+from pointseg.run.distributed import Processes
+from pointseg.run.state import TrainingState
+
+#: Stream of random numbers of augmentation; train_step has another one.
+_BATCH_STREAM = 0
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A configuration together with its data.
+
+    Args:
+        experiment: the configuration.
+        processes: who takes part.
+        store: where the scenes are.
+        train_names: labelled scenes to train on.
+        val_names: labelled scenes to validate on; may be empty.
+        plan: the batches.
+        pipeline: scenes to batches, on the device.
+        total_steps: steps of the whole training.
+    """
+
+    experiment: Experiment
+    processes: Processes
+    store: Store
+    train_names: tuple[str, ...]
+    val_names: tuple[str, ...]
+    plan: BatchPlan
+    pipeline: ScenePipeline
+    total_steps: int
+
+    @classmethod
+    def prepare(cls, experiment: Experiment, processes: Processes) -> TrainingJob:
+        """Open the data and plan the batches.
+
+        Raises:
+            FileNotFoundError: if there is no store.
+            ValueError: if it has no such split or no labelled scene, or fp16 is asked of a CPU.
+        """
+        data, options = experiment.data, experiment.train
+        if options.amp == "fp16" and processes.device.type != "cuda":
+            raise ValueError(f"train.amp: fp16 needs a GPU; use bf16 or none on {processes.device}.")
+        store = data.open()
+        train_names = labelled(store, data.train_split)
+        plan = BatchPlan(
+            [store.num_vertices(name) for name in train_names],
+            batch_size=options.batch_size,
+            point_budget=options.point_budget,
+            seed=experiment.seed,
+        )
+        if options.steps is not None:
+            total_steps = options.steps
+        else:
+            assert options.epochs is not None
+            num_batches = plan.num_batches(options.epochs * data.passes)
+            total_steps = math.ceil(num_batches / (options.accumulate * processes.world))
+        return cls(
+            experiment=experiment,
+            processes=processes,
+            store=store,
+            train_names=train_names,
+            val_names=() if data.val_split is None else labelled(store, data.val_split),
+            plan=plan,
+            pipeline=experiment.build_pipeline(store.label_space, processes.device),
+            total_steps=total_steps,
+        )
+
+    def fresh_state(self) -> tuple[TrainingState, str]:
+        """The state before the first step, and a notice for the user, or ""."""
+        statistics = self.store.class_statistics(self.experiment.data.train_split)
+        return TrainingState.fresh(
+            self.experiment, statistics, self.store.label_space, self.pipeline, self.processes
+        )
+
+    def steps(self, first: int) -> Iterator[Iterator[SceneBatch]]:
+        """The batches of this process for step ``first``, ``first + 1``, ... to the end of the training.
+
+        Batch numbers count steps, then the batches of a step, then processes; so two processes see what one
+        process sees that accumulates two batches.
+        """
+        options, world = self.experiment.train, self.processes.world
+        per_step = options.accumulate * world
+        numbers = range(first * per_step + self.processes.rank, self.total_steps * per_step, world)
+        reader = SceneReader(self.store, self.train_names)
+        loaded = iter(train_loader(reader, self.plan, numbers, workers=options.workers))
+        for _ in range(first, self.total_steps):
+            # Read all of a step now: a step that is cut short must not leave its rest to the next one.
+            yield self._augmented(list(islice(loaded, options.accumulate)))
+
+    def _augmented(self, step: list[LoadedBatch]) -> Iterator[SceneBatch]:
+        for batch in step:
+            seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
+            yield self.pipeline.train_batch(batch.scenes, seed)
+
+    def validation_is_due(self, state: TrainingState) -> bool:
+        """Whether the weights of this step are to be validated and have not been."""
+        every = self.experiment.train.val_every
+        on_time = state.step == self.total_steps or (every > 0 and state.step > 0 and state.step % every == 0)
+        return bool(self.val_names) and on_time and state.step > state.validated
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the training scenes or classes change, and with them the batches."""
+        sizes = [(name, self.store.num_vertices(name)) for name in self.train_names]
+        return hashlib.sha256(repr((sizes, self.store.label_space.to_dict())).encode()).hexdigest()
+
+    def headline(self, first: int) -> str:
+        """What is about to happen, in one line."""
+        begins = f"continues at step {first} of" if first else "trains for"
+        return (
+            f"{self.experiment.name} {begins} {self.total_steps} steps on {len(self.train_names)} scenes, "
+            f"{self.store.label_space.num_classes} classes; {len(self.val_names)} validation scenes; "
+            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads"
+        )
+
+
+def labelled(store: Store, split: str) -> tuple[str, ...]:
+    """The labelled scenes of a split.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    names = tuple(name for name in store.scene_names(split) if store.has_labels(name))
+    if not names:
+        raise ValueError(f"{store.path}: no scene of split {split!r} is labelled.")
+    return names
+
+
+def set_num_threads(num_threads: int | None) -> None:
+    """Threads of torch on CPU: as asked, or OMP_NUM_THREADS, or all cores this process may use."""
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    elif "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
+        torch.set_num_threads(len(os.sched_getaffinity(0)))

@@ -1,0 +1,186 @@
+"""Training, from a configuration to a RUN folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from pointseg.experiment import Experiment
+from pointseg.metrics.report import Report, print_report
+from pointseg.run.checkpoint import load_checkpoint, save_checkpoint
+from pointseg.run.distributed import process_group
+from pointseg.run.folder import RunFolder
+from pointseg.run.interrupt import StopRequest
+from pointseg.run.job import TrainingJob, set_num_threads
+from pointseg.run.monitor import Monitor
+from pointseg.run.state import TrainingState
+from pointseg.run.step import train_step
+from pointseg.run.validate import validate
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a call of :func:`train` ended.
+
+    Args:
+        step: steps done, over all calls.
+        total_steps: steps of the whole training.
+        best_miou: best validation mIoU over the classes present, or None.
+        report: the latest validation of this call, or None.
+    """
+
+    step: int
+    total_steps: int
+    best_miou: float | None
+    report: Report | None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.step >= self.total_steps
+
+
+def train(
+    experiment: Experiment,
+    out: Path | str,
+    *,
+    resume: bool | None = None,
+    device: str = "auto",
+    stop_after: int | None = None,
+    console: Console | None = None,
+) -> TrainingResult:
+    """Train a network, or continue to; under torchrun with all its processes.
+
+    On a CPU a run that was stopped and resumed gives bit for bit the weights of one that never stopped.
+
+    Args:
+        experiment: what to train.
+        out: RUN folder.
+        resume: True demands a checkpoint to continue from, False starts over, None continues where it can.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        stop_after: stop and save once this many steps are done, as Ctrl-C would.
+        console: where to show progress; standard output if None.
+
+    Raises:
+        FileNotFoundError: if there is no store, or nothing to resume.
+        ValueError: if ``out`` holds another run, the data does not fit, or too many batches were not finite.
+    """
+    console = console or Console()
+    with process_group(device) as processes, StopRequest() as stop:
+        set_num_threads(experiment.train.num_threads)
+        folder = RunFolder(out)
+        continues = folder.may_continue(experiment, resume)
+        job = TrainingJob.prepare(experiment, processes)
+        state, notice = job.fresh_state()
+        if continues:
+            resume_state(state, folder, job)
+        processes.wait()
+        if processes.is_main:
+            if not continues:
+                folder.start(experiment, job.store.label_space)
+            folder.note_environment(experiment, processes.device, state.step)
+        with Monitor(folder, state, job, console) as monitor:
+            monitor.say(notice)
+            monitor.say(job.headline(state.step))
+            report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
+        if processes.is_main:
+            _say_how_it_ended(state, job, folder, report, console)
+    best_miou = state.best_miou if state.best_miou >= 0 else None
+    return TrainingResult(state.step, job.total_steps, best_miou, report)
+
+
+def _train_to_the_end(
+    job: TrainingJob,
+    state: TrainingState,
+    folder: RunFolder,
+    monitor: Monitor,
+    stop: StopRequest,
+    stop_after: int | None,
+) -> Report | None:
+    """Steps and validations, until the last step or a request to stop; the latest report."""
+    options, processes = job.experiment.train, job.processes
+    report: Report | None = None
+    steps = job.steps(state.step)
+    while True:
+        if job.validation_is_due(state):
+            report = _validate(job, state, folder, monitor, stop) or report
+        stopped = processes.any(stop.requested or state.step == stop_after)[0]
+        if stopped or state.step >= job.total_steps:
+            break
+        began = time.perf_counter()
+        step_report = train_step(state, next(steps), job.experiment, job.total_steps, processes)
+        monitor.step(state.step, step_report, seconds=time.perf_counter() - began)
+        if state.skipped > options.max_bad_batches:
+            raise ValueError(
+                f"{state.skipped} steps gave a loss or gradient that is not finite, more than "
+                f"train.max_bad_batches = {options.max_bad_batches}; the latest scenes were "
+                f"{', '.join(step_report.skipped)}. Check them with data_prep/check.py, lower optimizer.lr, "
+                "or set train.clip_norm."
+            )
+        if state.step % options.checkpoint_every == 0:
+            _save_last(job, state, folder)
+    _save_last(job, state, folder)
+    return report
+
+
+def _validate(
+    job: TrainingJob, state: TrainingState, folder: RunFolder, monitor: Monitor, stop: StopRequest
+) -> Report | None:
+    """Validate the present weights and keep them if they are the best; None if stopped on the way."""
+    report = validate(
+        state.network,
+        job.pipeline,
+        job.store,
+        job.val_names,
+        job.experiment.evaluate,
+        job.processes,
+        should_stop=lambda: stop.requested,
+        on_scene=monitor.validating,
+    )
+    if report is None:
+        return None
+    state.validated = state.step
+    miou = report.miou["present"]
+    is_best = miou is not None and miou > state.best_miou
+    if miou is not None and is_best:
+        state.best_miou = miou
+        if job.processes.is_main:
+            save_checkpoint(folder.best, state.best_to_dict())
+    monitor.validated(state.step, report, is_best=is_best)
+    return report
+
+
+def _save_last(job: TrainingJob, state: TrainingState, folder: RunFolder) -> None:
+    if job.processes.is_main:
+        save_checkpoint(folder.last, {**state.to_dict(), "data": job.fingerprint})
+
+
+def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> None:
+    """Continue from last.pt.
+
+    Raises:
+        ValueError: if the training data is not that of the checkpoint.
+    """
+    saved = load_checkpoint(folder.last, job.processes.device)
+    if saved["data"] != job.fingerprint:
+        raise ValueError(
+            f"{job.store.path}: its training scenes or classes are not those of {folder.path}, so the run "
+            "cannot continue. Give the same store, another folder, or --no-resume."
+        )
+    state.load_dict(saved)
+
+
+def _say_how_it_ended(
+    state: TrainingState, job: TrainingJob, folder: RunFolder, report: Report | None, console: Console
+) -> None:
+    if state.step < job.total_steps:
+        console.print(
+            f"Stopped at step {state.step} of {job.total_steps}; the same command continues.", soft_wrap=True
+        )
+        return
+    if report is not None:
+        print_report(report, console, title=f"Validation after {state.step} steps: mean IoU")
+    best = f", best validation mIoU {100 * state.best_miou:.2f} %" if state.best_miou >= 0 else ""
+    console.print(f"Trained {state.step} steps{best}. Everything is in {folder.path}.", soft_wrap=True)

@@ -1,0 +1,58 @@
+"""Validation during training: every vertex of every validation scene, counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from pointseg.data.pipeline import ScenePipeline
+from pointseg.data.store import Store
+from pointseg.experiment import EvaluateConfig
+from pointseg.metrics.confusion import Confusion
+from pointseg.metrics.report import Report
+from pointseg.run.distributed import Processes
+from pointseg.run.predict import predict_scenes
+
+
+def validate(
+    network: nn.Module,
+    pipeline: ScenePipeline,
+    store: Store,
+    names: Sequence[str],
+    options: EvaluateConfig,
+    processes: Processes,
+    *,
+    should_stop: Callable[[], bool],
+    on_scene: Callable[[int, int], None],
+) -> Report | None:
+    """The report over all scenes, the same on all processes; None if it was asked to stop on the way.
+
+    Args:
+        network: what predicts.
+        pipeline: makes its batches.
+        store: where the scenes are.
+        names: labelled scenes; each process takes its share.
+        options: test-time views and tiles.
+        processes: who takes part.
+        should_stop: asked between scenes.
+        on_scene: told (scenes done, scenes of this process).
+    """
+    space = store.label_space
+    confusion = Confusion(space.num_classes)
+    share = names[processes.rank :: processes.world]
+    for done, name in enumerate(share):
+        on_scene(done, len(share))
+        if should_stop():
+            break
+        scene = store.load(name)
+        assert scene.raw_label is not None
+        predicted = predict_scenes(
+            network, pipeline, [scene], views=options.views, max_tile_points=options.max_tile_points
+        )
+        confusion.update(space.encode(scene.raw_label), next(predicted).train_index)
+    if processes.any(should_stop())[0]:
+        return None
+    total = processes.sum(torch.from_numpy(confusion.counts)).cpu().numpy()
+    return Report.from_confusion(Confusion(space.num_classes, total), space)
