@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ class ScanMesh:
 
     def with_vertices(self, keep: BoolArray) -> ScanMesh:
         """The faces between kept vertices, and the vertices that still belong to a face."""
-        return self.with_faces(keep[self.faces].all(axis=1))
+        return self.with_faces(np.logical_and.reduce(keep[self.faces], axis=1))
 
     def with_faces(self, keep: BoolArray) -> ScanMesh:
         """The kept faces, and the vertices that still belong to one."""
@@ -98,7 +99,7 @@ def unique_edges(faces: IntArray, num_vertices: int) -> tuple[IntArray, IntArray
     return np.stack(np.divmod(key, num_vertices), axis=1), count
 
 
-def face_normals(xyz_m: npt.NDArray[np.floating], faces: IntArray) -> npt.NDArray[np.floating]:
+def face_normals(xyz_m: npt.NDArray[Any], faces: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
     """(F, 3) normals whose length is twice the triangle's area."""
     a, b, c = (xyz_m[faces[:, i]] for i in range(3))
     return np.cross(b - a, c - a)

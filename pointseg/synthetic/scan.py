@@ -59,10 +59,10 @@ def scan_room(room: RoomModel, rng: np.random.Generator) -> Scan:
     """Walk through a room with an imaginary depth camera; the mesh, its colours and its annotation."""
     mesh = _surface(room, rng)
     mesh = mesh.with_vertices(scanned(mesh, _camera_track(room, rng)))
-    mesh = mesh.with_vertices(~holes(mesh, rng.uniform(0.0, 0.04), rng))
-    mesh = without_crumbs(mesh, 12)
     if mesh.num_vertices == 0:
         raise ValueError(f"No camera sees anything of this room ({room.kind}, {len(room.objects)} objects).")
+    mesh = mesh.with_vertices(~holes(mesh, rng.uniform(0.0, 0.04), rng))
+    mesh = without_crumbs(mesh, 12)
     color = np.concatenate([thing.color for thing in room.objects])
     texture = np.array([TEXTURES.index(thing.texture) for thing in room.objects])
     rgb = colored(mesh, color[mesh.quad], texture[mesh.object], rng)

@@ -10,7 +10,7 @@ from pointseg.synthetic.mesh import IntArray, ScanMesh
 
 #: The segmentator's segMinVerts.
 MIN_VERTICES = 20
-#: Growing over a right angle costs as much as growing this many metres further on a flat surface costs a metre.
+#: A step over a right angle costs this many times more than an equally long one on a flat surface.
 CREASE_COST = 8.0
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from pointseg.formats.ply import vertex_normals
 from pointseg.synthetic.mesh import face_normals, unique_edges
 
 Numbers = tuple[float, ...]
@@ -90,7 +92,7 @@ def _short(number: float) -> str:
     return f"{number:.0f}" if abs(number) >= 10 and number != 13.5 else f"{number:.3g}"
 
 
-def _percentiles(values: npt.NDArray[np.floating], *at: float) -> Numbers:
+def _percentiles(values: npt.NDArray[Any], *at: float) -> Numbers:
     return tuple(float(x) for x in np.percentile(values, at))
 
 
@@ -129,7 +131,7 @@ def _relief(scene: AnnotatedMesh) -> dict[str, Numbers]:
         height = points[:, 2] - design @ np.linalg.lstsq(design, points[:, 2], rcond=None)[0]
         key = "floor residual to one plane, mm (5/25/50/75/95 %)"
         rows[key] = _percentiles(1000 * height, 5, 25, 50, 75, 95)
-        upright = _vertex_up(xyz, scene.faces)[floor] > np.cos(np.deg2rad(7))
+        upright = vertex_normals(xyz, scene.faces)[floor, 2] > np.cos(np.deg2rad(7))
         rows["floor normals within 7 degrees of up, %"] = (100 * float(upright.mean()),)
     return rows
 
@@ -140,15 +142,6 @@ def _plane_residual(points: npt.NDArray[np.float64]) -> float:
         return 0.0
     covariance = np.cov(points.T, bias=True)
     return float(np.sqrt(max(np.linalg.eigvalsh(covariance)[0], 0.0)))
-
-
-def _vertex_up(xyz: npt.NDArray[np.float64], faces: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    """(V,) z of the unit vertex normals."""
-    of_face = face_normals(xyz, faces.astype(np.int64))
-    total = np.stack(
-        [sum(np.bincount(faces[:, c], of_face[:, a], len(xyz)) for c in range(3)) for a in range(3)]
-    )
-    return total[2] / np.maximum(np.linalg.norm(total, axis=0), 1e-12)
 
 
 def _color(scene: AnnotatedMesh) -> dict[str, Numbers]:

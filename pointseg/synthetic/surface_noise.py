@@ -28,16 +28,22 @@ def bent(mesh: ScanMesh, rng: np.random.Generator, *, sd_m: float) -> ScanMesh:
 
 
 def rippled(mesh: ScanMesh, rng: np.random.Generator, *, ripple_m: float, noise_m: float) -> ScanMesh:
-    """Ripples of a hand's width along the normal, strong in some places and absent in others, and noise."""
-    ripple = Waves.draw(rng, count=32, wavelength_m=(0.25, 0.8))(mesh.xyz_m)[:, 0]
-    place = Waves.draw(rng, count=8, wavelength_m=(1.0, 4.0))(mesh.xyz_m)[:, 0]
-    height = ripple_m * np.maximum(place + 0.3, 0.0) ** 2 * ripple
-    height += noise_m * np.exp(0.5 * place) * rng.standard_normal(mesh.num_vertices).astype(np.float32)
-    return mesh.moved(mesh.xyz_m + height[:, None].astype(np.float32) * mesh.normal)
+    """Ripples of a hand's width, strong on some objects and in some places, and noise of single vertices.
+
+    Small things melt and bulge in all directions; large smooth surfaces, which a camera tracks well, ripple
+    a third as much.
+    """
+    ripple = Waves.draw(rng, count=40, wavelength_m=(0.18, 0.6), channels=3)(mesh.xyz_m)
+    place = Waves.draw(rng, count=8, wavelength_m=(1.0, 4.0))(mesh.xyz_m)
+    size = np.bincount(mesh.object)
+    strength = np.exp(rng.normal(0.0, 0.5, len(size))) * np.interp(size, (2000, 6000), (1.0, 0.33))
+    height = ripple_m * strength[mesh.object, None] * np.maximum(place + 0.7, 0.0) * ripple
+    grain = noise_m * np.exp(0.5 * place) * rng.standard_normal((mesh.num_vertices, 1))
+    return mesh.moved(mesh.xyz_m + height + grain * mesh.normal)
 
 
 def reconstructed(mesh: ScanMesh, rng: np.random.Generator) -> ScanMesh:
     """All geometry errors, as strong as in a real scan of a room."""
     mesh = smoothed(mesh, strength=rng.uniform(0.3, 0.6))
-    mesh = rippled(mesh, rng, ripple_m=rng.uniform(0.004, 0.010), noise_m=rng.uniform(0.0015, 0.003))
-    return bent(mesh, rng, sd_m=rng.uniform(0.02, 0.045))
+    mesh = rippled(mesh, rng, ripple_m=rng.uniform(0.006, 0.012), noise_m=rng.uniform(0.0010, 0.0025))
+    return bent(mesh, rng, sd_m=rng.uniform(0.015, 0.035))

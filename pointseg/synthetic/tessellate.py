@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.synthetic.mesh import IntArray, ScanMesh, face_normals
+from pointseg.synthetic.mesh import BoolArray, FloatArray, IntArray, ScanMesh, face_normals
 
 #: Corners and border points of one object nearer than this are one vertex.
 WELD_M = 0.001
 
-Values = npt.NDArray[np.floating]
+Values = npt.NDArray[Any]
 
 
 def tessellate(
@@ -57,9 +58,9 @@ def tessellate(
 class _Grid:
     """The sample points of all quads, one after the other: step (iu, iv) of quad number ``quad``."""
 
-    quads: npt.NDArray[np.float32]
-    length_u: npt.NDArray[np.float32]
-    length_v: npt.NDArray[np.float32]
+    quads: FloatArray
+    length_u: FloatArray
+    length_v: FloatArray
     steps_u: IntArray
     steps_v: IntArray
     quad: IntArray
@@ -67,7 +68,7 @@ class _Grid:
     iv: IntArray
 
     @classmethod
-    def of(cls, quads: npt.NDArray[np.float32], spacing_m: float | Values) -> _Grid:
+    def of(cls, quads: FloatArray, spacing_m: float | Values) -> _Grid:
         a, b, c, d = (quads[:, i] for i in range(4))
         # Opposite sides that differ (a trapezium, a triangle) share the finer division.
         length_u = np.maximum(_length(b - a), _length(c - d))
@@ -78,9 +79,7 @@ class _Grid:
         iu, iv = np.divmod(place, steps_v[quad] + 1)
         return cls(quads, length_u, length_v, steps_u, steps_v, quad, iu, iv)
 
-    def parameters(
-        self, rng: np.random.Generator | None, jitter: float
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def parameters(self, rng: np.random.Generator | None, jitter: float) -> tuple[FloatArray, FloatArray]:
         """(G,) u and v in 0..1. Inner points move both ways, border points only along the border, so that
         neighbouring quads stay closed; without a generator nothing moves."""
         nu, nv = self.steps_u[self.quad], self.steps_v[self.quad]
@@ -89,27 +88,23 @@ class _Grid:
             move = rng.uniform(-jitter, jitter, (2, len(u))).astype(np.float32)
             u += move[0] * ((self.iu > 0) & (self.iu < nu))
             v += move[1] * ((self.iv > 0) & (self.iv < nv))
-        return u / nu.astype(np.float32), v / nv.astype(np.float32)
+        return (u / nu).astype(np.float32), (v / nv).astype(np.float32)
 
-    def positions(self, u: Values, v: Values) -> npt.NDArray[np.float32]:
+    def positions(self, u: Values, v: Values) -> FloatArray:
         """(G, 3) points between the corners of their quads, bilinearly."""
         a, b, c, d = (self.quads[:, i] for i in range(4))
         u, v = u[:, None], v[:, None]
-        # A + u (B - A) + v (D - A) + u v (A - B + C - D): four gathers instead of a sum of eight.
-        return (
-            a[self.quad]
-            + u * (b - a)[self.quad]
-            + v * (d - a)[self.quad]
-            + u * v * (a - b + c - d)[self.quad]
-        )
+        twist = a - b + c - d
+        return a[self.quad] + u * (b - a)[self.quad] + v * (d - a)[self.quad] + u * v * twist[self.quad]
 
-    def normals(self) -> npt.NDArray[np.float32]:
+    def normals(self) -> FloatArray:
         """(Q, 3) unit normals."""
         a, b, c, d = (self.quads[:, i] for i in range(4))
         across = np.cross(c - a, d - b)
-        return across / np.maximum(_length(across), 1e-12)[:, None]
+        unit = across / np.maximum(_length(across), 1e-12)[:, None]
+        return unit.astype(np.float32)
 
-    def on_border(self) -> npt.NDArray[np.bool_]:
+    def on_border(self) -> BoolArray:
         """(G,) whether a point lies on the border of its quad."""
         nu, nv = self.steps_u[self.quad], self.steps_v[self.quad]
         return (self.iu == 0) | (self.iu == nu) | (self.iv == 0) | (self.iv == nv)

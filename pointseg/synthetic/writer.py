@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.core.labels import distinct_colors, resource_path
+from pointseg.core.labels import distinct_colors
 from pointseg.formats.ply import write_scannet_mesh
+from pointseg.formats.scannet import AGGREGATION_SUFFIX, MESH_SUFFIX, METADATA_SUFFIX, SEGMENTS_SUFFIX
+from pointseg.formats.scannet_tables import shipped_label_table
 from pointseg.synthetic.scan import Scan
 
-LABEL_TABLE = "scannetv2-labels.combined.tsv"
 #: A label that no row of the table has; the original holds such objects too.
 UNKNOWN_CATEGORY = "unlisted clutter"
 #: Chances of a scene to show a quirk of the original files.
@@ -35,16 +36,11 @@ _SEGMENTATOR = {
 _NUM_NYU40 = 41
 
 
-def label_table_path() -> Path:
-    """The label table that ships with the package."""
-    return resource_path("scannet200", LABEL_TABLE)
-
-
 @functools.cache
 def nyu40_ids() -> dict[str, int]:
     """Raw category -> nyu40 id; the first of equal rows counts."""
     ids: dict[str, int] = {}
-    with label_table_path().open(newline="", encoding="utf-8") as handle:
+    with shipped_label_table().open(newline="", encoding="utf-8") as handle:
         for row in csv.DictReader(handle, delimiter="\t"):
             ids.setdefault(row["raw_category"], int(row["nyu40id"] or 0))
     return ids
@@ -64,20 +60,22 @@ def write_scene(folder: Path, name: str, scan: Scan, rng: np.random.Generator, *
     shutil.rmtree(growing, ignore_errors=True)
     growing.mkdir()
     opaque = np.full((scan.num_vertices, 1), 255, dtype=np.uint8)
-    mesh = growing / f"{name}_vh_clean_2.ply"
+    mesh = growing / f"{name}{MESH_SUFFIX}"
     write_scannet_mesh(mesh, scan.xyz_m, np.concatenate((scan.rgb, opaque), axis=1), scan.faces)
-    (growing / f"{name}.txt").write_text(_metadata(scan, rng, aligned=labelled), encoding="utf-8")
+    (growing / f"{name}{METADATA_SUFFIX}").write_text(
+        _metadata(scan, rng, aligned=labelled), encoding="utf-8"
+    )
     if labelled:
         _write_labels(growing / f"{name}_vh_clean_2.labels.ply", scan, rng)
-        segments = f"{name}_vh_clean_2.0.010000.segs.json"
+        segments = f"{name}{SEGMENTS_SUFFIX}"
         (growing / segments).write_text(json.dumps(_segmentation(name, scan, rng)), encoding="utf-8")
         groups = {
             "sceneId": name,
             "appId": "Aggregator.v2",
             "segGroups": _groups(scan, rng),
-            "segmentsFile": f"{name}_vh_clean_2.0.010000.segs.json",
+            "segmentsFile": segments,
         }
-        (growing / f"{name}.aggregation.json").write_text(json.dumps(groups), encoding="utf-8")
+        (growing / f"{name}{AGGREGATION_SUFFIX}").write_text(json.dumps(groups), encoding="utf-8")
     growing.rename(folder / name)
 
 
