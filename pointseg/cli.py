@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import typer
 
@@ -56,3 +56,118 @@ def score(
     from pointseg.run.score import score
 
     score(pred, gt, labels=labels, json_path=json, classes=classes)
+
+
+@app.command()
+@reports_errors
+def synthesize(
+    out: Annotated[Path, typer.Argument(help="New folder for raw scenes; a stopped run continues.")],
+    scenes: Annotated[int, typer.Option(help="Number of scenes: 70 % train, 20 % val, 10 % test.")] = 40,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    temper: Annotated[float, typer.Option(help="0 = the long tail of ScanNet200, 1 = balanced.")] = 0.0,
+    split_files: Annotated[
+        bool, typer.Option("--split-files", help="Also write scannetv2_{train,val,test}.txt.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes; all CPU cores by default.")] = None,
+) -> None:
+    """Generate indoor scenes with the 200 classes, in the raw format of ScanNet v2."""
+    from pointseg.run.synthesize import synthesize
+
+    synthesize(out, num_scenes=scenes, seed=seed, temper=temper, split_files=split_files, workers=workers)
+
+
+@app.command()
+@reports_errors
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    split: Annotated[str, typer.Option(help="Labelled split of the store.")] = "val",
+    views: Annotated[
+        int | None, typer.Option(min=1, help="Test-time views; as configured if not given.")
+    ] = None,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
+    save_text: Annotated[
+        Path | None,
+        typer.Option(help="Write pred/<scene>.txt and gt/<scene>.txt here, for `pointseg score`."),
+    ] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="Print every class.")] = False,
+) -> None:
+    """Evaluate a trained run on every vertex of a split."""
+    from pointseg.run.evaluate import evaluate
+
+    evaluate(
+        run,
+        split=split,
+        views=views,
+        checkpoint=checkpoint,
+        data=data,
+        device=device,
+        json_path=json,
+        save_text=save_text,
+        classes=classes,
+    )
+
+
+@app.command()
+@reports_errors
+def submit(
+    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")],
+    split: Annotated[str, typer.Option(help="Split of the store.")] = "test",
+    views: Annotated[
+        int | None, typer.Option(min=1, help="Test-time views; as configured if not given.")
+    ] = None,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Predict the test split and write the checked zip for the ScanNet server."""
+    from pointseg.run.submit import submit
+
+    submit(
+        run,
+        output,
+        split=split,
+        views=views,
+        checkpoint=checkpoint,
+        data=data,
+        device=device,
+    )
+
+
+@app.command()
+@reports_errors
+def check_submission(
+    submission: Annotated[Path, typer.Argument(help="The zip file.")],
+    labels: Annotated[str, typer.Option(help="scannet200, scannet20 or a label_space.json.")] = "scannet200",
+    raw: Annotated[Path | None, typer.Option(help="Folder of raw scans, to count vertices of.")] = None,
+    scenes: Annotated[Path | None, typer.Option(help="File with the expected scene names.")] = None,
+) -> None:
+    """Find every known mistake of a submission; exit code 1 if there is one."""
+    from pointseg.run.check_submission import check
+
+    if not check(submission, labels=labels, raw=raw, scenes=scenes).is_valid:
+        raise typer.Exit(1)
+
+
+@app.command()
+@reports_errors
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file of an experiment.")],
+    out: Annotated[Path, typer.Option(help="RUN folder; the same command continues a stopped run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as train.steps=100.")
+    ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--no-resume", help="Insist on continuing, or start over.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Train a network; with torchrun on several GPUs. Ctrl-C saves and stops."""
+    from pointseg.run.train import train_command
+
+    if not train_command(config, out, overrides or [], resume=resume, device=device):
+        raise typer.Exit(130)

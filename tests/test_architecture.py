@@ -31,6 +31,7 @@ ALLOWED = {
         "metrics",
         "synthetic",
         "experiment",
+        "optim",
         "sparse",
     },
     "api": {"core", "data", "run", "formats", "metrics"},

@@ -84,19 +84,26 @@ class RunFolder:
             )
         return True
 
-    def start(self, experiment: Experiment, label_space: LabelSpace) -> None:
-        """Make the folder for a new run; the files of an earlier one are removed, foreign files are kept."""
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+    def clear(self) -> None:
+        """Remove the files of an earlier run; foreign files are kept."""
         for path in (self.last, self.best, self.metrics, self.environment):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
-        self.config.write_text(dump_config(experiment), encoding="utf-8")
+
+    def describe(
+        self, experiment: Experiment, label_space: LabelSpace, device: torch.device, step: int
+    ) -> None:
+        """Write what is being run; environment.json gets one entry for each start or continuation.
+
+        The path of the store is written as an absolute one, so that the run can be evaluated from anywhere.
+        """
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        data = experiment.data.model_copy(update={"path": experiment.data.path.resolve()})
+        resolved = experiment.model_copy(update={"data": data})
+        self.config.write_text(dump_config(resolved), encoding="utf-8")
         self.label_space.write_text(
             json.dumps(label_space.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8"
         )
-
-    def note_environment(self, experiment: Experiment, device: torch.device, step: int) -> None:
-        """Add versions, seed and command to environment.json: one entry for each start of the run."""
         starts: list[dict[str, Any]] = []
         if self.environment.is_file():
             starts = json.loads(self.environment.read_text(encoding="utf-8"))["starts"]

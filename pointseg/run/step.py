@@ -76,7 +76,7 @@ def train_step(
         with _local_gradients(state, until=number == options.accumulate):
             with _autocast(options.amp, processes.device):
                 loss, batch_parts = state.parallel(batch, state.step / total_steps)
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             parts.append(batch_parts)
             names += batch.names
             num_voxels += batch.num_voxels

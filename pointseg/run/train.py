@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from pointseg.config import load_config
 from pointseg.experiment import Experiment
 from pointseg.metrics.report import Report, print_report
 from pointseg.run.checkpoint import load_checkpoint, save_checkpoint
@@ -79,8 +81,8 @@ def train(
         processes.wait()
         if processes.is_main:
             if not continues:
-                folder.start(experiment, job.store.label_space)
-            folder.note_environment(experiment, processes.device, state.step)
+                folder.clear()
+            folder.describe(experiment, job.store.label_space, processes.device, state.step)
         with Monitor(folder, state, job, console) as monitor:
             monitor.say(notice)
             monitor.say(job.headline(state.step))
@@ -89,6 +91,18 @@ def train(
             _say_how_it_ended(state, job, folder, report, console)
     best_miou = state.best_miou if state.best_miou >= 0 else None
     return TrainingResult(state.step, job.total_steps, best_miou, report)
+
+
+def train_command(
+    config: Path, out: Path, overrides: Sequence[str], *, resume: bool | None, device: str
+) -> bool:
+    """What `pointseg train` does; whether the training came to its end.
+
+    Raises:
+        ConfigError: for a configuration that cannot be used; see also :func:`train`.
+    """
+    experiment = load_config(Experiment, config, overrides)
+    return train(experiment, out, resume=resume, device=device).is_finished
 
 
 def _train_to_the_end(
