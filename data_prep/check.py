@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -92,11 +93,11 @@ def store_problems(store: Store) -> dict[str, list[str]]:
 
 
 def summary(store: Store) -> Table:
-    """Scenes, vertices and labelled share of each split."""
+    """Scenes, vertices, labelled share, classes seen, and the groups' shares of the labels, by split."""
     space = store.label_space
-    table = Table(title=f"{store.path}: {space.num_classes} classes of {space.name}")
-    for column in ("split", "scenes", "vertices", "labelled", "classes seen", *GROUPS, "colour"):
-        table.add_column(column, justify="left" if column == "split" else "right")
+    table = Table(title=f"{space.name}, {space.num_classes} classes", box=SIMPLE_HEAD)
+    for column in ("split", "scenes", "vertices", "labelled", "classes", *GROUPS, "colour"):
+        table.add_column(column, justify="left" if column == "split" else "right", no_wrap=True)
     for split, names in store.splits().items():
         statistics = count_classes([store.entry(name) for name in names], space)
         vertices = sum(store.num_vertices(name) for name in names)

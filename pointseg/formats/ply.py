@@ -61,12 +61,13 @@ class PlyCloud:
         return self.xyz.shape[0]
 
 
-def read_ply(path: Path | str, *, double: bool = False) -> PlyCloud:
+def read_ply(path: Path | str, *, double: bool = False, label_name: str | None = None) -> PlyCloud:
     """Read an ASCII or binary PLY file.
 
     Args:
         path: the file.
         double: keep positions in float64; map coordinates (UTM and the like) lose decimetres in float32.
+        label_name: the property that holds the labels; default the first of LABEL_NAMES that is there.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -79,7 +80,7 @@ def read_ply(path: Path | str, *, double: bool = False) -> PlyCloud:
         data = _parse(path)
         if "vertex" not in data:
             raise ValueError("it has no element 'vertex'; expected a cloud or mesh with x, y, z")
-        return _cloud_of(data, double=double)
+        return _cloud_of(data, double=double, label_names=(label_name,) if label_name else LABEL_NAMES)
     except (PlyParseError, ValueError, OverflowError, MemoryError, struct.error) as error:
         reason = str(error) or type(error).__name__
         raise ValueError(f"{path}: cannot be read as PLY: {reason}.") from None
@@ -96,7 +97,7 @@ def _parse(path: Path) -> PlyData:
     return PlyData.read(str(path))
 
 
-def _cloud_of(data: PlyData, *, double: bool) -> PlyCloud:
+def _cloud_of(data: PlyData, *, double: bool, label_names: Sequence[str]) -> PlyCloud:
     vertex = data["vertex"]
     names = {p.name for p in vertex.properties if not isinstance(p, PlyListProperty)}
     missing = [axis for axis in "xyz" if axis not in names]
@@ -104,7 +105,7 @@ def _cloud_of(data: PlyData, *, double: bool) -> PlyCloud:
         raise ValueError(f"its vertices have no property {', '.join(missing)}; they have {sorted(names)}")
     color = _columns(vertex, names, COLOR_NAMES)
     normal = _columns(vertex, names, NORMAL_NAMES)
-    label = _first(vertex, names, LABEL_NAMES)
+    label = _first(vertex, names, label_names)
     instance = _first(vertex, names, INSTANCE_NAMES)
     xyz = _columns(vertex, names, (("x", "y", "z"),))
     assert xyz is not None

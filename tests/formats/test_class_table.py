@@ -1,0 +1,94 @@
+"""classes.csv and scenes.csv."""
+
+from pathlib import Path
+
+import pytest
+
+from pointseg.formats.class_table import ClassTable, read_class_table, read_scene_table
+
+
+def table(tmp_path: Path, text: str, unlabelled_raw_id: int | None = None) -> ClassTable:
+    (tmp_path / "classes.csv").write_text(text, encoding="utf-8")
+    return read_class_table(tmp_path / "classes.csv", "toy", unlabelled_raw_id=unlabelled_raw_id)
+
+
+def test_the_order_of_the_rows_is_the_train_order(tmp_path: Path) -> None:
+    space = table(tmp_path, "raw_id,name\n6,building\n2,ground\n").label_space
+    assert space.raw_ids == (6, 2) and space.names == ("building", "ground") and space.name == "toy"
+    assert space.groups == ("", "") and space.unlabelled_raw_id == 0 and len(set(space.colors)) == 2
+
+
+def test_ignored_rows_are_known_but_no_classes(tmp_path: Path) -> None:
+    classes = table(tmp_path, "raw_id,name,ignore,points\n0,never,1,5\n2,ground,0,5\n9,water,yes,5\n")
+    assert classes.label_space.raw_ids == (2,) and classes.ignored_raw_ids == (0, 9)
+    assert classes.known_raw_ids() == {0, 2, 9}
+
+
+def test_groups_and_colours_of_the_table_are_used(tmp_path: Path) -> None:
+    text = "raw_id,name,group,r,g,b\n1,a,Head,1,2,3\n2,b,tail,4,5,6\n"
+    space = table(tmp_path, text).label_space
+    assert space.groups == ("head", "tail") and space.colors == ((1, 2, 3), (4, 5, 6))
+
+
+def test_colours_of_later_rows_are_their_own_when_earlier_rows_are_ignored(tmp_path: Path) -> None:
+    text = "raw_id,name,ignore,r,g,b\n1,a,1,,,\n2,b,0,4,5,6\n"
+    assert table(tmp_path, text).label_space.colors == ((4, 5, 6),)
+
+
+def test_unlabelled_is_minus_one_where_zero_is_a_class(tmp_path: Path) -> None:
+    assert table(tmp_path, "raw_id,name\n0,a\n1,b\n").label_space.unlabelled_raw_id == -1
+
+
+def test_excel_files_with_a_byte_order_mark_and_blanks_are_read(tmp_path: Path) -> None:
+    space = table(tmp_path, "\ufeffraw_id , name\r\n 3 , green wall \r\n").label_space
+    assert space.raw_ids == (3,) and space.names == ("green wall",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,name\n1,a\n", "no column raw_id; it has id, name"),
+        ("raw_id;name\n1;a\n", "no column raw_id, name; it has raw_id;name"),
+        ("raw_id,name\n1,a\n2,b\n1,c\n", r"raw ids must differ; \[1\] occur more than once"),
+        ("raw_id,name\n1,a\nx,b\n", "row 3: raw_id must be a whole number; got 'x'"),
+        ("raw_id,name,ignore\n1,a,maybe\n", "row 2: ignore must be 0 or 1; got 'maybe'"),
+        ("raw_id,name,ignore\n1,a,1\n", "no class is left"),
+        ("raw_id,name,group\n1,a,head\n2,b,\n", "classes without a group: b"),
+        ("raw_id,name,group\n1,a,big\n", "unknown groups .'big'."),
+        ("raw_id,name,r,g,b\n1,a,1,2,300\n", r"row 2: r, g, b must be 0\.\.255; got 1, 2, 300"),
+        ("raw_id,name\n", "a header and no row"),
+        ("", "no column raw_id, name; it has none"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"classes\.csv: .*{message}"):
+        table(tmp_path, text)
+
+
+def test_an_unlabelled_id_that_is_a_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be a class and also mean 'unlabelled'"):
+        table(tmp_path, "raw_id,name\n1,a\n", unlabelled_raw_id=1)
+
+
+def test_scenes_have_one_split_each(tmp_path: Path) -> None:
+    (tmp_path / "scenes.csv").write_text("scene,points,split\na,5,train\nb,6,val\n")
+    assert read_scene_table(tmp_path / "scenes.csv") == {"a": "train", "b": "val"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scene\na\n", "no column split"),
+        ("scene,split\na,train\na,val\n", "row 3: scene 'a' occurs twice"),
+        ("scene,split\na,\n", "row 2: scene and split must both be given"),
+    ],
+)
+def test_mistakes_in_the_scene_table_are_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "scenes.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"scenes\.csv: .*{message}"):
+        read_scene_table(tmp_path / "scenes.csv")
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.csv"):
+        read_scene_table(tmp_path / "none.csv")
