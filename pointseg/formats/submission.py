@@ -1,0 +1,195 @@
+"""The zip that the test server wants: written so that it is right, and checked for every known mistake.
+
+Files lie at the root of the archive, one `<scene>.txt` for each scan of the test split; each has one raw id
+per line, one line per vertex of that scan's mesh, in its order.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pointseg.core.labels import LabelSpace
+from pointseg.formats.label_text import LabelTextError, format_labels, parse_labels
+from pointseg.formats.submission_ids import diagnose_ids, diagnose_line_counts
+from pointseg.formats.submission_names import sort_members
+from pointseg.formats.submission_problems import Findings, Problem
+
+#: Bytes of text for one vertex that no honest file exceeds; savetxt's floats take 25.
+MAX_BYTES_PER_VERTEX = 40
+#: Zip's own epoch: a time of writing would make every archive differ.
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+_FOREIGN_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip"}
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True)
+class SubmissionCheck:
+    """The outcome of checking an archive.
+
+    Args:
+        problems: mistakes, each with its fix; none means that the archive can be uploaded.
+        id_counts: id -> number of vertices, over every file that could be read.
+        num_scenes: number of files that could be read.
+    """
+
+    problems: tuple[Problem, ...]
+    id_counts: Mapping[int, int] = field(default_factory=dict)
+    num_scenes: int = 0
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.problems
+
+    @property
+    def kinds(self) -> set[str]:
+        return {problem.kind for problem in self.problems}
+
+    @property
+    def num_vertices(self) -> int:
+        return sum(self.id_counts.values())
+
+
+def write_submission(path: Path, predictions: Iterable[tuple[str, npt.ArrayLike]]) -> None:
+    """Write the archive; the same predictions give the same bytes, and the file is whole or absent.
+
+    Args:
+        path: the zip file.
+        predictions: (scene, (P,) raw ids) pairs, consumed one by one.
+
+    Raises:
+        ValueError: for a scene name that is no plain file name, or that comes twice.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    written: set[str] = set()
+    try:
+        with zipfile.ZipFile(partial, "w", compression=zipfile.ZIP_DEFLATED) as archive:
+            for scene, raw_ids in predictions:
+                if not re.fullmatch(r"\w[\w.-]*", scene) or scene in written:
+                    raise ValueError(
+                        f"{path}: expected scene names that differ and hold no '/'; got {scene!r}."
+                    )
+                written.add(scene)
+                entry = zipfile.ZipInfo(f"{scene}.txt", FIXED_TIME)
+                entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, format_labels(raw_ids))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_submission(
+    path: Path,
+    label_space: LabelSpace,
+    vertex_counts: Mapping[str, int],
+    *,
+    other_scenes: Mapping[str, str] | None = None,
+) -> SubmissionCheck:
+    """Find everything that is wrong with an archive; nothing is unpacked to disk.
+
+    Args:
+        path: the zip file.
+        label_space: the classes that may occur.
+        vertex_counts: the expected scenes and their numbers of vertices.
+        other_scenes: scene -> split, for scenes that are known and do not belong here.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected the zip of a submission.")
+    findings = Findings()
+    found: dict[str, npt.NDArray[np.int64]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sort_members(archive.infolist(), vertex_counts, other_scenes or {}, findings)
+            for scene, member in members.items():
+                raw_id = _read_member(archive, member, vertex_counts[scene], findings)
+                if raw_id is not None:
+                    found[scene] = raw_id
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
+        findings.add("not_a_zip", _what_it_is(path) or str(error))
+    id_counts = _count_ids(found.values())
+    _diagnose(found, id_counts, label_space, vertex_counts, findings)
+    return SubmissionCheck(findings.problems(), id_counts, len(found))
+
+
+def _read_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, num_vertices: int, findings: Findings
+) -> npt.NDArray[np.int64] | None:
+    name = member.filename
+    limit = MAX_BYTES_PER_VERTEX * num_vertices + 4096
+    if member.flag_bits & _ENCRYPTED:
+        findings.add("encrypted", name)
+        return None
+    if member.file_size > limit:
+        findings.add("too_large", f"{name}: {member.file_size:,} bytes for {num_vertices:,} vertices")
+        return None
+    try:
+        # The declared size may lie; reading stops at the limit, not where the data ends.
+        with archive.open(member) as handle:
+            return parse_labels(handle.read(limit), name)
+    except LabelTextError as error:
+        findings.add(
+            _KIND_OF_LINE.get(error.kind, "not_integers"),
+            f"{error.source}: line {error.line}: {error.text!r}",
+        )
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        findings.add("corrupt", f"{name}: {error}")
+    return None
+
+
+_KIND_OF_LINE = {"blank": "blank_line", "float": "float_text", "instance": "instance_format"}
+
+
+def _count_ids(scenes: Iterable[npt.NDArray[np.int64]]) -> dict[int, int]:
+    counts: Counter[int] = Counter()
+    for raw_id in scenes:
+        values, numbers = np.unique(raw_id, return_counts=True)
+        counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+    return dict(sorted(counts.items()))
+
+
+def _diagnose(
+    found: Mapping[str, npt.NDArray[np.int64]],
+    id_counts: Mapping[int, int],
+    label_space: LabelSpace,
+    vertex_counts: Mapping[str, int],
+    findings: Findings,
+) -> None:
+    lines = {scene: len(raw_id) for scene, raw_id in found.items()}
+    for kind, evidence in diagnose_line_counts(lines, vertex_counts):
+        findings.add(kind, evidence)
+    diagnosis = diagnose_ids(id_counts, label_space)
+    if diagnosis is None:
+        return
+    kind, evidence = diagnosis
+    guilty = [s for s, raw_id in found.items() if not np.isin(raw_id, label_space.raw_ids).all()]
+    findings.add(kind, evidence + (f" (first in {guilty[0]}.txt)" if guilty else ""))
+
+
+def _what_it_is(path: Path) -> str | None:
+    with path.open("rb") as handle:
+        start = handle.read(8)
+    kind = next((name for magic, name in _FOREIGN_ARCHIVES.items() if start.startswith(magic)), None)
+    return f"{path.name} is a {kind} archive" if kind else None
+
+
+def class_shares(id_counts: Mapping[int, int], label_space: LabelSpace) -> list[tuple[int, str, str, float]]:
+    """(raw id, class, group, share of the vertices) of every class in use, largest first; unknown ids too."""
+    classes = zip(label_space.raw_ids, label_space.names, label_space.groups, strict=True)
+    names = {raw_id: (name, group) for raw_id, name, group in classes}
+    total = max(sum(id_counts.values()), 1)
+    rows = [(i, *names.get(i, ("NO CLASS", "")), count / total) for i, count in id_counts.items()]
+    return sorted(rows, key=lambda row: (-row[3], row[0]))

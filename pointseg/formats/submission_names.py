@@ -1,0 +1,81 @@
+"""What the names in a submission's archive say: which scenes are there, and what should not be."""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from pointseg.formats.submission_problems import Findings
+
+#: Names of ScanNet scans, and of the masks that the instance task adds to them.
+SCENE = re.compile(r"scene\d{4}_\d{2}")
+MASK = re.compile(r"scene\d{4}_\d{2}_\d+\.txt")
+
+
+def sort_members(
+    members: Sequence[zipfile.ZipInfo],
+    vertex_counts: Mapping[str, int],
+    other_scenes: Mapping[str, str],
+    findings: Findings,
+) -> dict[str, zipfile.ZipInfo]:
+    """Expected scene -> its member, wherever in the archive it lies; everything else becomes a finding.
+
+    Args:
+        members: the archive's members.
+        vertex_counts: the expected scenes.
+        other_scenes: scene -> split, for known scenes that do not belong here.
+        findings: gets the mistakes.
+    """
+    if len(members) > 10 * len(vertex_counts) + 100:
+        masks = sum(bool(MASK.fullmatch(PurePosixPath(m.filename).name)) for m in members)
+        findings.add("too_many_files", f"{len(members):,} files ({masks:,} named like instance masks)")
+        return {}
+    for name, count in Counter(m.filename for m in members).items():
+        if count > 1:
+            findings.add("duplicate_name", f"{name} ({count} times)")
+    scenes: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        kind = _kind_of(member, vertex_counts, other_scenes)
+        path = PurePosixPath(member.filename)
+        if kind is not None:
+            split = other_scenes.get(path.stem)
+            findings.add(kind, member.filename + (f" ({split})" if kind == "wrong_split" else ""))
+        if kind in (None, "enclosing_folder"):
+            scenes[path.stem] = member
+    for scene in vertex_counts:
+        if scene not in scenes:
+            findings.add("missing_scene", f"{scene}.txt")
+    return scenes
+
+
+def _kind_of(
+    member: zipfile.ZipInfo, vertex_counts: Mapping[str, int], other_scenes: Mapping[str, str]
+) -> str | None:
+    """The mistake that a member's name is, or None for an expected scene at the root."""
+    name = member.filename
+    path = PurePosixPath(name)
+    # ZipInfo turns the machine's own separator into '/'; orig_filename is what stands in the archive.
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    if (
+        not path.parts
+        or path.is_absolute()
+        or ".." in path.parts
+        or re.search(r"[\\:\0]", member.orig_filename)
+        or is_link
+    ):
+        return "unsafe_name"
+    if member.is_dir():
+        return "directory_entry"
+    if path.parts[0] == "__MACOSX" or path.name.startswith(".") or path.suffix != ".txt":
+        return "other_file"
+    if MASK.fullmatch(path.name) or "predicted_masks" in path.parts:
+        return "instance_format"
+    if path.stem in vertex_counts:
+        return None if len(path.parts) == 1 else "enclosing_folder"
+    if path.stem in other_scenes:
+        return "wrong_split"
+    return "extra_scene" if SCENE.fullmatch(path.stem) else "other_text"

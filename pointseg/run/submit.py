@@ -1,0 +1,62 @@
+"""`pointseg submit`: predictions of a trained run as the zip for the test server, and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from pointseg.data.store import Store
+from pointseg.formats.submission import SubmissionCheck, check_submission, write_submission
+from pointseg.run.check_submission import print_advice, print_shares
+from pointseg.run.checkpoint import load_run
+from pointseg.run.evaluate import predict_store
+
+
+def submit(
+    run_folder: Path,
+    output: Path,
+    *,
+    split: str = "test",
+    views: int | None = None,
+    checkpoint: Literal["best", "last"] = "best",
+    data: Path | None = None,
+    device: str = "auto",
+) -> SubmissionCheck:
+    """The verb: predict a split, write the zip, check it, and only then give it its name.
+
+    Args:
+        run_folder: RUN folder of `pointseg train`.
+        output: the zip file.
+        split: split of the store.
+        views: test-time views; those of the run's configuration if None.
+        checkpoint: ``best`` or ``last``.
+        data: store; that of the run's configuration if None.
+        device: where to run.
+
+    Raises:
+        ValueError: if the result does not pass the check; it stays as ``<output>.rejected``.
+    """
+    output = Path(output)
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"{output.parent}: no such folder; make it first.")
+    run = load_run(run_folder, checkpoint=checkpoint, device=device)
+    store = Store.open(data or run.experiment.data.path)
+    names = store.scene_names(split)
+    expected = {name: store.num_vertices(name) for name in names}
+    rejected = output.with_name(f"{output.name}.rejected")
+    predictions = predict_store(run, store, names, views=views)
+    write_submission(rejected, ((s.name, run.label_space.decode(p.train_index)) for s, p in predictions))
+    check = check_submission(rejected, run.label_space, expected)
+    if not check.is_valid:
+        messages = "\n".join(problem.message for problem in check.problems)
+        raise ValueError(f"{rejected} is not fit for the server:\n{messages}")
+    rejected.replace(output)
+    console = Console()
+    print_shares(check, run.label_space, console)
+    console.print(
+        f"{output}: {check.num_scenes} scenes, {check.num_vertices:,} vertices, checked.", soft_wrap=True
+    )
+    print_advice(expected, output, console)
+    return check
