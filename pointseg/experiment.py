@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pointseg.config import Config
 from pointseg.core.labels import LabelSpace
@@ -48,10 +48,17 @@ SCHEDULES: dict[str, type[ScheduleConfig]] = {
 
 
 def one_of(table: Mapping[str, type[Config]]) -> Any:
-    """The type of a field whose ``type`` key picks a row of a table."""
+    """The type of a field whose ``type`` key picks a row of a table; a table of one row needs no key."""
     models = tuple(table.values())
-    # pydantic refuses a discriminator where there is nothing to tell apart.
-    return models[0] if len(models) == 1 else Annotated[Union[models], Field(discriminator="type")]  # noqa: UP007
+    if len(models) == 1:
+        return models[0]
+
+    def check_type(value: Any) -> Any:
+        if isinstance(value, Mapping) and "type" not in value:
+            raise ValueError(f"give its type, one of {', '.join(table)}")
+        return value
+
+    return Annotated[Union[models], Field(discriminator="type"), BeforeValidator(check_type)]  # noqa: UP007
 
 
 if TYPE_CHECKING:

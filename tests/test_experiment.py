@@ -1,0 +1,76 @@
+"""The Experiment model: every shipped configuration loads, and mistakes are named."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointseg.config import ConfigError, dump_config, load_config
+from pointseg.experiment import BACKBONES, DATASETS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, Experiment
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+#: A base.yaml only holds what others share; it is no experiment.
+SHIPPED = sorted(path for path in CONFIGS.rglob("*.yaml") if path.name != "base.yaml")
+SMALLEST: dict[str, Any] = {"data": {"path": "store"}, "train": {"steps": 1}}
+
+
+def experiment(*overrides: str) -> Experiment:
+    return load_config(Experiment, None, overrides, data=SMALLEST)
+
+
+def test_there_are_configurations() -> None:
+    assert {p.parent.name for p in SHIPPED} >= {"scannet200", "synthetic", "lidarhd"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_a_shipped_configuration_loads_and_survives_a_round_trip(path: Path, tmp_path: Path) -> None:
+    loaded = load_config(Experiment, path)
+    written = tmp_path / "config.yaml"
+    written.write_text(dump_config(loaded), encoding="utf-8")
+    assert load_config(Experiment, written) == loaded
+
+
+def test_shipped_configurations_have_names_of_their_own() -> None:
+    names = [load_config(Experiment, path).name for path in SHIPPED]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("table", [BACKBONES, DATASETS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES])
+def test_the_key_of_a_row_is_the_type_in_yaml(table: dict[str, Any]) -> None:
+    for key, model in table.items():
+        assert model.model_fields["type"].default == key
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer={type: sgd, lrr: 1}", "did you mean 'lr'"),
+        ("optimizer={lr: 1}", "give its type, one of sgd, adamw"),
+        ("losses.cross_entropy.label_smothing=0.1", "did you mean 'label_smoothing'"),
+        ("schedule={type: onecicle}", "onecycle"),
+        ("train.epochs=3", "exactly one of train.steps and train.epochs"),
+        ("losses={}", "losses"),
+        ("data.features=[colour]", "color"),
+        ("augment=[{type: voxelize}, {type: flip}]", "put it before 'voxelize'"),
+        ("optimizer={type: sgd, nesterov: true, dampening: 0.1}", "nesterov"),
+        ("train.amp=fp8", "fp16"),
+        ("evaluate.views=9", "8"),
+    ],
+)
+def test_a_mistake_is_named(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        experiment(override)
+    assert message in str(caught.value)
+
+
+def test_two_losses_can_be_of_one_type() -> None:
+    both = experiment(
+        "losses.cross_entropy={type: cross_entropy}",
+        "losses.second={type: cross_entropy, weight: 0.5, label_smoothing: 0.1}",
+    ).losses
+    assert {name: loss.weight for name, loss in both.items()} == {"cross_entropy": 1.0, "second": 0.5}
+
+
+def test_an_override_of_another_type_replaces_the_options_of_the_old_one() -> None:
+    chosen = experiment("optimizer={type: sgd, momentum: 0.5}", "optimizer={type: adamw}").optimizer
+    assert chosen.lr == 2e-3
