@@ -1,11 +1,14 @@
 """pointseg score: the official script's integers and its verdict on malformed input."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from pointseg.cli import app
@@ -15,6 +18,8 @@ from pointseg.run.score import score_folders
 
 OFFICIAL = json.loads((Path(__file__).parents[1] / "fixtures" / "eval_fixtures.json").read_text())
 RUNNER = CliRunner()
+#: (predicted raw ids, true raw ids) of each scene.
+Scans = list[tuple[list[int], list[int]]]
 
 #: Each case of the official input-error table as (prediction, ground truth) bytes.
 INPUTS = {
@@ -94,6 +99,46 @@ def test_input_is_accepted_exactly_when_the_official_script_accepts_it(
     if case["exit_code"]:
         assert f"{pred}/s.txt" in result.stderr
         assert "line " in result.stderr
+
+
+def official_in_a_loop(scans: Scans, valid_ids: tuple[int, ...]) -> dict[int, tuple[int, int]]:
+    """id -> (tp, denominator): the official algorithm over raw ids, vertex by vertex."""
+    unknown = max(valid_ids) + 1
+    confusion: Counter[tuple[int, int]] = Counter()
+    for predicted, truth in scans:
+        for p, t in zip(predicted, truth, strict=True):
+            if t in valid_ids:
+                confusion[t, p if p in valid_ids else unknown] += 1
+    result = {}
+    for label in valid_ids:
+        tp = confusion[label, label]
+        fn = sum(confusion[label, p] for p in (*valid_ids, unknown)) - tp
+        fp = sum(confusion[t, label] for t in valid_ids if t != label)
+        result[label] = (tp, tp + fp + fn)
+    return result
+
+
+@settings(max_examples=25)
+@given(st.data(), st.sampled_from(["scannet20", "scannet200"]))
+def test_any_folders_score_as_the_official_algorithm_in_a_loop(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, labels: str
+) -> None:
+    label_space = load_label_space(labels)
+    # Few ids, so that they meet: valid ones, and others of every kind.
+    raw_id = st.sampled_from([*label_space.raw_ids[:4], *label_space.raw_ids[-3:], 0, -1, 40, 1192, 99999])
+    scan = st.lists(st.tuples(raw_id, raw_id), max_size=25).map(
+        lambda v: ([p for p, _ in v], [t for _, t in v])
+    )
+    scans: Scans = data.draw(st.lists(scan, min_size=1, max_size=3))
+    folder = tmp_path_factory.mktemp("folders")
+    folders = (folder / "pred", folder / "gt")
+    for part in folders:
+        part.mkdir()
+    for i, (predicted, truth) in enumerate(scans):
+        write(folders, f"scene{i}", predicted, truth)
+    classes = score_folders(*folders, label_space).report.to_dict()["classes"]
+    found = {c["raw_id"]: (c["tp"], c["tp"] + c["fp"] + c["fn"]) for c in classes}
+    assert found == official_in_a_loop(scans, label_space.raw_ids)
 
 
 def test_several_scenes_share_one_confusion(folders: tuple[Path, Path]) -> None:
