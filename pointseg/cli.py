@@ -171,3 +171,75 @@ def train(
 
     if not train_command(config, out, overrides or [], resume=resume, device=device):
         raise typer.Exit(130)
+
+
+@app.command()
+@reports_errors
+def predict(
+    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    cloud: Annotated[Path, typer.Argument(help="PLY, NPZ, LAS or LAZ file, with or without colours.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The labelled PLY file to write.")],
+    views: Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")] = 1,
+    max_points: Annotated[
+        int, typer.Option(min=1000, help="Larger clouds are predicted in tiles of this many points.")
+    ] = 500_000,
+    keep_colors: Annotated[
+        bool, typer.Option("--keep-colors", help="Write the colours of the file, not of the classes.")
+    ] = False,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Label any cloud of points with a trained run."""
+    from rich.console import Console
+
+    from pointseg.run.predict_file import predict_file
+
+    predict_file(
+        run,
+        cloud,
+        output,
+        views=views,
+        max_points=max_points,
+        keep_colors=keep_colors,
+        checkpoint=checkpoint,
+        device=device,
+        console=Console(),
+    )
+
+
+@app.command()
+@reports_errors
+def visualise(
+    source: Annotated[Path, typer.Argument(help="RUN folder (predicts) or STORE folder (truth only).")],
+    scene: Annotated[str, typer.Option(help="Name of a scene; with a RUN, also a file of points.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the files; RUN/pictures by default.")
+    ] = None,
+    window: Annotated[bool, typer.Option(help="Open a window where there is a display.")] = True,
+    png: Annotated[bool, typer.Option(help="Write the picture.")] = True,
+    html: Annotated[bool, typer.Option(help="Write the interactive page.")] = True,
+    open3d: Annotated[bool, typer.Option(help="Also write a picture drawn by Open3D.")] = True,
+    views: Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")] = 1,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Show a scene: window, PNG with input, truth, prediction and error, and an interactive HTML page."""
+    from rich.console import Console
+
+    from pointseg.run.visualise import Outputs, visualise
+
+    console = Console()
+    written = visualise(
+        source,
+        scene,
+        out=output,
+        outputs=Outputs(window=window, png=png, html=html, open3d=open3d),
+        store=data,
+        views=views,
+        checkpoint=checkpoint,
+        device=device,
+        console=console,
+    )
+    for path in written:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)

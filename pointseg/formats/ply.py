@@ -189,6 +189,7 @@ def write_ply(
     normal: npt.NDArray[Any] | None = None,
     label: npt.NDArray[np.integer] | None = None,
     instance: npt.NDArray[np.integer] | None = None,
+    confidence: npt.NDArray[np.floating] | None = None,
     faces: npt.NDArray[np.integer] | None = None,
     comment: str = "pointseg",
 ) -> None:
@@ -198,6 +199,7 @@ def write_ply(
         path: the file; its folder must exist.
         xyz: (P, 3) positions; float64 stays double, everything else is written as float.
         rgb, normal, label, instance: (P, 3), (P, 3), (P,), (P,) or None; labels are written as int.
+        confidence: (P,) probability of the label, written as float, or None.
         faces: (F, 3) vertex indices or None.
         comment: one header comment.
 
@@ -212,6 +214,7 @@ def write_ply(
         (("red", "green", "blue"), "u1", rgb),
         (("label",), "i4", label),
         (("instance_id",), "i4", instance),
+        (("confidence",), "f4", confidence),
     ]
     _write_blocks(Path(path), columns, faces, comment)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.run.surface import faces_camera
+from pointseg.run.surface import faces_camera, room_yaw_deg
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -65,16 +65,6 @@ def choose_camera(
     cameras = [_framed(xyz_m, normal, yaw + corner, aspect) for corner in CORNERS_DEG]
     scores = [_visible(camera, xyz_m, normal, train_index, aspect) for camera in cameras]
     return cameras[scores.index(max(scores))]
-
-
-def room_yaw_deg(xy_m: Floats) -> float:
-    """Angle in [0, 90) by which the walls of a room are turned: that of the smallest rectangle around it."""
-    angles = np.arange(0.0, 90.0, 3.0)
-    radians = np.radians(angles)
-    directions = np.stack([np.cos(radians), np.sin(radians)], axis=1)
-    along = np.percentile(xy_m @ directions.T, (1, 99), axis=0)
-    across = np.percentile(xy_m @ np.stack([-directions[:, 1], directions[:, 0]]), (1, 99), axis=0)
-    return float(angles[np.argmin((along[1] - along[0]) * (across[1] - across[0]))])
 
 
 def _framed(xyz_m: Floats, normal: Floats | None, azimuth_deg: float, aspect: float) -> Camera:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from pointseg.formats.clouds import estimate_normals
 from pointseg.run.camera import Camera, choose_camera
 from pointseg.run.scene_view import (
     CORRECT_COLOR,
@@ -22,7 +23,7 @@ from pointseg.run.scene_view import (
     SceneView,
 )
 from pointseg.run.splat import disc_radius_m, draw
-from pointseg.run.surface import estimate_normals, front_of
+from pointseg.run.surface import front_of
 
 Color = tuple[int, int, int]
 Pictures = list[npt.NDArray[np.uint8]]
@@ -82,10 +83,7 @@ def write_picture(
     """
     view = with_normals(view.thinned(MAX_POINTS))
     panels = panels_of(view, summary)
-    aspect = PANEL_PX[0] / PANEL_PX[1]
-    few = view.thinned(40_000)
-    labels = few.truth if few.truth is not None else few.predicted
-    camera = choose_camera(few.scene.xyz_m, few.scene.normal, labels, aspect)
+    camera = aim_camera(view)
     shown = front_of(view.scene.xyz_m, view.scene.normal, camera.eye)
     images = (renderer or splat_panels)(
         view.select(shown), camera, [panel.colors[shown] for panel in panels], PANEL_PX
@@ -94,12 +92,17 @@ def write_picture(
     _compose(view, summary, panels, images).save(path, optimize=True)
 
 
+def aim_camera(view: SceneView) -> Camera:
+    """The camera for the panels and every other picture of 4:3; a few vertices are enough to choose it."""
+    few = view.thinned(40_000)
+    labels = few.truth if few.truth is not None else few.predicted
+    return choose_camera(few.scene.xyz_m, few.scene.normal, labels, PANEL_PX[0] / PANEL_PX[1])
+
+
 def with_normals(view: SceneView) -> SceneView:
     """The view with normals: its own, or estimated ones."""
     if view.scene.normal is not None:
         return view
-    from dataclasses import replace
-
     return replace(view, scene=replace(view.scene, normal=estimate_normals(view.scene.xyz_m)))
 
 

@@ -1,4 +1,4 @@
-"""What a bare cloud does not say: its normals, whether they agree in direction, and where its ceiling is."""
+"""Which surfaces hide the inside of a room: those that show their back, a ceiling, the walls in front."""
 
 from __future__ import annotations
 
@@ -9,39 +9,6 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 Floats = npt.NDArray[np.floating[Any]]
-
-CHUNK_ROWS = 100_000
-
-
-def estimate_normals(xyz_m: Floats, neighbors: int = 16) -> npt.NDArray[np.float32]:
-    """(P, 3) unit normals from the plane through each point's nearest neighbours.
-
-    The two directions of a plane cannot be told apart locally. Normals are turned to the top of the middle of
-    the cloud, as if a scanner had stood there: floors get an upward normal, walls of a room an inward one.
-
-    Args:
-        xyz_m: (P, 3) positions.
-        neighbors: points of a plane, the point itself included.
-    """
-    count = len(xyz_m)
-    normal = np.zeros((count, 3), dtype=np.float32)
-    if count < 3:
-        normal[:, 2] = 1
-        return normal
-    tree = cKDTree(xyz_m)
-    low, high = xyz_m.min(axis=0), xyz_m.max(axis=0)
-    scanner = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, high[2]])
-    for start in range(0, count, CHUNK_ROWS):
-        rows = slice(start, start + CHUNK_ROWS)
-        points = xyz_m[rows].astype(np.float64)
-        _, index = tree.query(points, k=min(neighbors, count))
-        around = xyz_m[index].astype(np.float64)
-        around -= around.mean(axis=1, keepdims=True)
-        _, vectors = np.linalg.eigh(np.einsum("pki,pkj->pij", around, around))
-        found = vectors[:, :, 0]
-        found[np.einsum("pd,pd->p", found, scanner - points) < 0] *= -1
-        normal[rows] = found
-    return normal
 
 
 def are_oriented(xyz_m: Floats, normal: Floats) -> bool:
@@ -60,12 +27,39 @@ def front_of(xyz_m: Floats, normal: Floats | None, eye: Floats) -> npt.NDArray[n
     """(P,) whether a vertex is to be drawn for a viewer outside a room who wants to see its inside.
 
     Surfaces that show their back are left out: the ceiling from above, and the walls between the viewer and
-    the room. Where the normals do not agree in direction, everything stays but a lid.
+    the room. Where the normals do not agree in direction, as those of bare clouds do not, a lid is cut off by
+    its height and the nearer walls by their place.
     """
+    keep = np.ones(len(xyz_m), dtype=np.bool_)
     if normal is not None and are_oriented(xyz_m, normal):
-        return faces_camera(xyz_m, normal, eye)
-    lid_m = ceiling_height_m(xyz_m)
-    return np.ones(len(xyz_m), dtype=np.bool_) if lid_m is None else xyz_m[:, 2] <= lid_m
+        keep = faces_camera(xyz_m, normal, eye)
+    lid_m = ceiling_height_m(xyz_m[keep])
+    if lid_m is not None:
+        keep &= (xyz_m[:, 2] <= lid_m) & ~_on_near_walls(xyz_m, eye)
+    return keep
+
+
+def _on_near_walls(xyz_m: Floats, eye: Floats, thickness_m: float = 0.3) -> npt.NDArray[np.bool_]:
+    """(P,) vertices at those sides of the rectangle around a room that lie towards the viewer; no floor."""
+    angle = np.radians(room_yaw_deg(xyz_m[:, :2]))
+    on_wall = np.zeros(len(xyz_m), dtype=np.bool_)
+    for direction in ((np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))):
+        place = xyz_m[:, :2] @ np.array(direction)
+        low, high = np.percentile(place, (0.5, 99.5))
+        is_high_side = float(eye[:2] @ np.array(direction)) > (low + high) / 2
+        on_wall |= place > high - thickness_m if is_high_side else place < low + thickness_m
+    return on_wall & (xyz_m[:, 2] > np.percentile(xyz_m[:, 2], 1) + 0.15)
+
+
+def room_yaw_deg(xy_m: Floats) -> float:
+    """Angle in [0, 90) by which the walls of a room are turned: that of the smallest rectangle around it."""
+    angles = np.arange(0.0, 90.0, 3.0)
+    radians = np.radians(angles)
+    directions = np.stack([np.cos(radians), np.sin(radians)], axis=1)
+    few = xy_m[:: max(1, len(xy_m) // 20_000)]
+    along = np.percentile(few @ directions.T, (1, 99), axis=0)
+    across = np.percentile(few @ np.stack([-directions[:, 1], directions[:, 0]]), (1, 99), axis=0)
+    return float(angles[np.argmin((along[1] - along[0]) * (across[1] - across[0]))])
 
 
 def faces_camera(xyz_m: Floats, normal: Floats, eye: Floats) -> npt.NDArray[np.bool_]:
@@ -78,10 +72,11 @@ def faces_camera(xyz_m: Floats, normal: Floats, eye: Floats) -> npt.NDArray[np.b
 def ceiling_height_m(xyz_m: Floats) -> float | None:
     """Height above which a lid covers the cloud, or None where one can look in from above.
 
-    A cloud has a lid if most of the ground cells have a point in the top eighth of its height, and few points
-    lie just below it.
+    A cloud has a lid if most of its cells of ground have a point in the top eighth of its height.
     """
     z = xyz_m[:, 2]
+    if not len(z):
+        return None
     low, high = np.percentile(z, (0.5, 99.5))
     if high - low < 1.5:
         return None
