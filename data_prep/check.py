@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -95,7 +94,7 @@ def store_problems(store: Store) -> dict[str, list[str]]:
 def summary(store: Store) -> Table:
     """Scenes, vertices, labelled share, classes seen, and the groups' shares of the labels, by split."""
     space = store.label_space
-    table = Table(title=f"{space.name}, {space.num_classes} classes", box=SIMPLE_HEAD)
+    table = Table(title=f"{space.name}, {space.num_classes} classes", box=None, padding=(0, 2, 0, 0))
     for column in ("split", "scenes", "vertices", "labelled", "classes", *GROUPS, "colour"):
         table.add_column(column, justify="left" if column == "split" else "right", no_wrap=True)
     for split, names in store.splits().items():
