@@ -33,8 +33,8 @@ def colored(
     plain = base.astype(np.float32)
     grey = plain.mean(axis=1, keepdims=True)
     # Dirt, mottle and bad white balance change an object's colour from place to place.
-    mottle = Waves.draw(rng, count=30, wavelength_m=(0.1, 0.5), channels=3)(mesh.xyz_m)
-    reflected = np.maximum(grey + CHROMA * (plain - grey) + 8 * mottle, 6) / np.float32(255)
+    mottle = Waves.draw(rng, count=40, wavelength_m=(0.12, 0.9), channels=3)(mesh.xyz_m)
+    reflected = np.maximum(grey + CHROMA * (plain - grey), 6) * np.maximum(1 + 0.05 * mottle, 0.5) / 255
     gain = _pattern(mesh, texture, rng)[:, None] + _light(mesh, rng)[:, None] + _exposure(mesh, rng)
     # The gains are of light; a display value is its power 1 / 2.2.
     display = 255 * reflected * np.exp(gain / np.float32(2.2))
@@ -54,8 +54,8 @@ def _pattern(mesh: ScanMesh, texture: IntArray, rng: np.random.Generator) -> Flo
     grain = rng.standard_normal(mesh.num_vertices).astype(np.float32)
     wave_u, wave_v = np.sin(2 * np.pi * u), np.sin(2 * np.pi * v)
     patterns = (
-        0.25 * grain,
-        0.5 * np.sin(2 * np.pi * (u + 0.3 * np.sin(2 * v))) + 0.25 * grain,
+        0.35 * grain,
+        0.5 * np.sin(2 * np.pi * (u + 0.3 * np.sin(2 * v))) + 0.35 * grain,
         0.9 * np.sign(wave_u),
         0.9 * grain,
         0.9 * np.sign(wave_u * wave_v),
@@ -74,7 +74,7 @@ def _light(mesh: ScanMesh, rng: np.random.Generator) -> FloatArray:
         cosine = np.einsum("ij,ij->i", to_lamp, mesh.normal) / np.sqrt(squared + 1e-6)
         power = np.float32(rng.uniform(0.3, 1.2))
         light += power * np.maximum(0.3 + 0.7 * cosine, 0.05) / (0.4 + 0.3 * squared)
-    shadow = Waves.draw(rng, count=40, wavelength_m=(0.3, 2.5))(mesh.xyz_m)[:, 0]
+    shadow = Waves.draw(rng, count=50, wavelength_m=(0.3, 3.0))(mesh.xyz_m)[:, 0]
     return np.log(light) + np.float32(rng.uniform(0.3, 0.7)) * shadow
 
 
@@ -88,9 +88,9 @@ def _exposure(mesh: ScanMesh, rng: np.random.Generator) -> FloatArray:
     # Frames are blended over some centimetres.
     seen_at = mesh.xyz_m + rng.normal(0, 0.04, mesh.xyz_m.shape).astype(np.float32)
     distance, frame = cKDTree(centre).query(seen_at)
-    gain = rng.normal(0, 0.35, (number, 1)) + rng.normal(0, 0.10, (number, 3))
-    vignette = -0.5 * np.square(distance / 1.2)[:, None]
-    return (gain[frame] + np.maximum(vignette, -1.5)).astype(np.float32)
+    gain = rng.normal(0, 0.45, (number, 1)) + rng.normal(0, 0.08, (number, 3))
+    vignette = -0.7 * np.square(distance / 1.2)[:, None]
+    return (gain[frame] + np.maximum(vignette, -2.0)).astype(np.float32)
 
 
 def _blurred(mesh: ScanMesh, values: FloatArray, strength: float) -> FloatArray:
@@ -102,13 +102,13 @@ def _blurred(mesh: ScanMesh, values: FloatArray, strength: float) -> FloatArray:
 
 def _developed(display: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Automatic exposure and white balance: the scan's level, contrast and warmth as cameras set them."""
-    grey = display.mean(axis=1)
+    grey = np.maximum(display.mean(axis=1), 1.0)
     level, contrast = rng.normal(*LEVEL), max(rng.normal(*CONTRAST), 30.0)
     # Compress what is far brighter than the rest before stretching, as a camera's tone curve does.
-    middle = float(np.median(grey))
-    toned = display / (1 + 0.35 * grey / max(middle, 1.0))[:, None]
-    grey = toned.mean(axis=1)
-    developed = (toned - grey.mean()) * (contrast / max(float(grey.std()), 1e-3)) + level
+    toned = grey / (1 + 0.35 * grey / np.median(grey))
+    stretched = (toned - toned.mean()) * (contrast / max(float(toned.std()), 1e-3)) + level
+    # Stretching the channels one by one would drive dark places into pure colours.
+    developed = np.maximum(stretched, 6.0)[:, None] * (display / grey[:, None])
     (red, red_sd), (blue, blue_sd) = WARMTH
-    balance = np.array([rng.normal(red, red_sd), 1.0, rng.normal(blue, blue_sd)], dtype=np.float32)
+    balance = np.array([rng.normal(red, red_sd), 1.0, rng.normal(blue, blue_sd)])
     return (developed * balance).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,15 +42,19 @@ class ScanMesh:
 
     def moved(self, xyz_m: npt.NDArray[np.floating]) -> ScanMesh:
         """The same mesh with other positions."""
-        return replace(self, xyz_m=xyz_m.astype(np.float32, copy=False))
+        mesh = replace(self, xyz_m=xyz_m.astype(np.float32, copy=False))
+        # The faces are the same; sorting out their edges again would cost more than most steps do.
+        mesh.__dict__["edges"] = self.edges
+        return mesh
 
+    @cached_property
     def edges(self) -> IntArray:
         """(E, 2) different edges, the smaller vertex first, sorted."""
         return unique_edges(self.faces, self.num_vertices)[0]
 
     def adjacency(self, weight: npt.NDArray[np.floating] | None = None) -> sparse.csr_array:
         """(V, V) symmetric weights between the ends of every edge; 1 unless ``weight`` (E,) is given."""
-        edges = self.edges()
+        edges = self.edges
         values = np.ones(len(edges), dtype=np.float32) if weight is None else weight
         rows, columns = np.concatenate((edges, edges[:, ::-1])).T
         shape = (self.num_vertices, self.num_vertices)
@@ -61,7 +66,8 @@ class ScanMesh:
 
     def with_vertices(self, keep: BoolArray) -> ScanMesh:
         """The faces between kept vertices, and the vertices that still belong to a face."""
-        return self.with_faces(np.logical_and.reduce(keep[self.faces], axis=1))
+        a, b, c = self.faces.T
+        return self.with_faces(keep[a] & keep[b] & keep[c])
 
     def with_faces(self, keep: BoolArray) -> ScanMesh:
         """The kept faces, and the vertices that still belong to one."""
@@ -83,8 +89,8 @@ class ScanMesh:
         faces = representative[self.faces]
         a, b, c = faces.T
         whole = (a != b) & (b != c) & (c != a)
-        corners = np.sort(faces, axis=1)
-        key = (corners[:, 0] << 42) | (corners[:, 1] << 21) | corners[:, 2]
+        low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+        key = (low << 42) | ((a + b + c - low - high) << 21) | high
         # Collapsed faces get keys of their own, so that they do not hide a whole face; they go afterwards.
         key[~whole] = -1 - np.flatnonzero(~whole)
         first = np.zeros(len(faces), dtype=bool)
@@ -94,8 +100,10 @@ class ScanMesh:
 
 def unique_edges(faces: IntArray, num_vertices: int) -> tuple[IntArray, IntArray]:
     """(E, 2) different edges of the triangles and (E,) the number of triangles at each."""
-    ends = np.concatenate((faces[:, :2], faces[:, 1:], faces[:, ::2]))
-    key, count = np.unique(ends.min(axis=1) * num_vertices + ends.max(axis=1), return_counts=True)
+    a, b, c = faces.T
+    start, end = np.concatenate((a, b, a)), np.concatenate((b, c, c))
+    key = np.minimum(start, end) * num_vertices + np.maximum(start, end)
+    key, count = np.unique(key, return_counts=True)
     return np.stack(np.divmod(key, num_vertices), axis=1), count
 
 

@@ -23,7 +23,7 @@ def oversegment(mesh: ScanMesh, rng: np.random.Generator, *, mean_vertices: floa
     Args:
         mean_vertices: mean number of vertices of an ordinary segment, before small ones are merged.
     """
-    edges = mesh.edges()
+    edges = mesh.edges
     ends = mesh.xyz_m[edges]
     length = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
     turn = 1 - np.einsum("ij,ij->i", mesh.normal[edges[:, 0]], mesh.normal[edges[:, 1]])

@@ -36,7 +36,7 @@ def rippled(mesh: ScanMesh, rng: np.random.Generator, *, ripple_m: float, noise_
     ripple = Waves.draw(rng, count=40, wavelength_m=(0.18, 0.6), channels=3)(mesh.xyz_m)
     place = Waves.draw(rng, count=8, wavelength_m=(1.0, 4.0))(mesh.xyz_m)
     size = np.bincount(mesh.object)
-    strength = np.exp(rng.normal(0.0, 0.5, len(size))) * np.interp(size, (2000, 6000), (1.0, 0.33))
+    strength = np.exp(rng.normal(0.0, 0.5, len(size))) * np.interp(size, (400, 1600), (1.0, 0.33))
     height = ripple_m * strength[mesh.object, None] * np.maximum(place + 0.7, 0.0) * ripple
     grain = noise_m * np.exp(0.5 * place) * rng.standard_normal((mesh.num_vertices, 1))
     return mesh.moved(mesh.xyz_m + height + grain * mesh.normal)

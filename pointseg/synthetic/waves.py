@@ -38,7 +38,8 @@ class Waves:
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         low, high = np.log(wavelength_m)
         length = np.exp(rng.uniform(low, high, count))
-        amplitude = rng.normal(size=(count, channels))
+        # Long waves are the stronger ones, as in light and in drift; equal ones would look like a weave.
+        amplitude = rng.normal(size=(count, channels)) * np.sqrt(length)[:, None]
         # A sine has variance 1/2; independent waves add theirs.
         amplitude *= np.sqrt(2.0) / np.linalg.norm(amplitude, axis=0)
         return cls(

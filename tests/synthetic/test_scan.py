@@ -85,7 +85,7 @@ def test_bending_moves_neighbours_together() -> None:
     quads, owner = plate((0, 0, 0), (4, 4, 0.1), 0)
     mesh = tessellate(quads, owner, np.random.default_rng(0))
     moved = bent(mesh, np.random.default_rng(1), sd_m=0.03).xyz_m - mesh.xyz_m
-    edges = mesh.edges()
+    edges = mesh.edges
     assert moved.std() > 0.01
     assert np.abs(moved[edges[:, 0]] - moved[edges[:, 1]]).mean() < 0.005
 

@@ -32,7 +32,7 @@ def test_a_segment_is_named_by_one_vertex_of_its_object(mesh: ScanMesh, segment:
 
 
 def test_segments_are_connected(mesh: ScanMesh, segment: IntArray) -> None:
-    edges = mesh.edges()
+    edges = mesh.edges
     inside = edges[segment[edges[:, 0]] == segment[edges[:, 1]]]
     shape = (mesh.num_vertices, mesh.num_vertices)
     graph = csr_array((np.ones(len(inside)), (inside[:, 0], inside[:, 1])), shape=shape)
@@ -47,7 +47,7 @@ def test_sizes_are_those_of_the_segmentator(mesh: ScanMesh, segment: IntArray) -
 
 
 def test_segments_rather_keep_to_one_side_of_a_box(mesh: ScanMesh, segment: IntArray) -> None:
-    edges = mesh.edges()
+    edges = mesh.edges
     crossing = np.abs(np.einsum("ij,ij->i", mesh.normal[edges[:, 0]], mesh.normal[edges[:, 1]])) < 0.1
     cut = segment[edges[:, 0]] != segment[edges[:, 1]]
     assert cut[crossing].mean() > 2 * cut[~crossing].mean()
