@@ -17,7 +17,7 @@ RAW_IDS = (3, 10, 7)
 
 
 def tiny_room(name: str, seed: int, *, points: int = 120) -> Scene:
-    """Grey floor (raw id 3), grey wall (10) and a red box (7) in a room of 2 m; a few vertices are unlabelled."""
+    """Grey floor (raw id 3), grey wall (10), red box (7) in a room of 2 m; some vertices are unlabelled."""
     rng = np.random.default_rng(seed)
     floor, wall, box = (rng.uniform(0, 2, (points, 3)).astype(np.float32) for _ in range(3))
     floor[:, 2] = 0
@@ -34,7 +34,9 @@ def tiny_room(name: str, seed: int, *, points: int = 120) -> Scene:
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five rooms to train on, two to validate on, one without labels in split test."""
     path = tmp_path_factory.mktemp("tiny") / "store"
-    space = LabelSpace("tiny", RAW_IDS, ("floor", "wall", "box"), ("head", "common", "tail"), distinct_colors(3))
+    space = LabelSpace(
+        "tiny", RAW_IDS, ("floor", "wall", "box"), ("head", "common", "tail"), distinct_colors(3)
+    )
     writer = StoreWriter(path, space, options={})
     for i in range(5):
         writer.add(tiny_room(f"train{i}", i), "train")
@@ -52,7 +54,13 @@ def tiny_experiment(tiny_store: Path) -> Callable[..., Experiment]:
     data: dict[str, Any] = {
         "data": {"path": str(tiny_store), "voxel_size_m": 0.1, "features": ["color", "height"]},
         "augment": [{"type": "flip"}, {"type": "jitter"}],
-        "model": {"type": "minkunet", "variant": "14A", "widths": [8] * 8, "stem_channels": 8, "stem_kernel": 3},
+        "model": {
+            "type": "minkunet",
+            "variant": "14A",
+            "widths": [8] * 8,
+            "stem_channels": 8,
+            "stem_kernel": 3,
+        },
         "optimizer": {"type": "sgd", "lr": 0.1},
         "train": {"steps": 6, "batch_size": 2, "val_every": 3, "log_every": 1},
     }

@@ -1,0 +1,41 @@
+"""Supervised rows to try losses on, one fixture for all methods."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from pointseg.core.rows import Supervised, Suppressed
+from pointseg.core.statistics import ClassStatistics
+
+NUM_CLASSES, NUM_FEATURES, NUM_ROWS = 5, 6, 24
+
+
+@pytest.fixture
+def statistics() -> ClassStatistics:
+    """A long tail over 10 samples; class 3 never occurs."""
+    return ClassStatistics(torch.tensor([900, 90, 9, 0, 1]), torch.tensor([10, 9, 3, 0, 1]), 10)
+
+
+@pytest.fixture
+def make_rows() -> Callable[..., Supervised]:
+    """``make_rows(rows=24)``: random rows of all classes, with everything a method may ask for."""
+
+    def make(rows: int = NUM_ROWS, dtype: torch.dtype = torch.float64, progress: float = 0.5) -> Supervised:
+        generator = torch.Generator().manual_seed(7)
+
+        def normal(*shape: int) -> torch.Tensor:
+            return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+        return Supervised(
+            logits=normal(rows, NUM_CLASSES).requires_grad_(),
+            labels=torch.arange(rows) % NUM_CLASSES,
+            sample=torch.arange(rows) * 2 // max(rows, 1),
+            num_samples=2,
+            features=normal(rows, NUM_FEATURES).requires_grad_(),
+            classifier_weight=normal(NUM_CLASSES, NUM_FEATURES).requires_grad_(),
+            suppressed=Suppressed(normal(rows, NUM_CLASSES).requires_grad_(), torch.tensor([2])),
+            progress=progress,
+        )
+
+    return make

@@ -1,0 +1,72 @@
+"""Cross entropy and its class weights, against numbers known by hand."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pointseg.core.rows import Supervised
+from pointseg.core.statistics import ClassStatistics
+from pointseg.losses.cross_entropy import ClassWeights, CrossEntropy, class_weights
+
+
+def test_uniform_logits_cost_the_log_of_the_number_of_classes(make_rows: Callable[..., Supervised]) -> None:
+    rows = make_rows()
+    loss = CrossEntropy()(replace(rows, logits=torch.zeros_like(rows.logits)))
+    assert float(loss) == pytest.approx(math.log(5))
+
+
+def test_the_gradient_is_exact(make_rows: Callable[..., Supervised]) -> None:
+    rows = make_rows(rows=6)
+    weights = torch.tensor([1.0, 2.0, 0.5, 1.0, 3.0])
+    term = CrossEntropy(label_smoothing=0.1, class_weights=weights)
+    assert torch.autograd.gradcheck(lambda z: term(replace(rows, logits=z)), [rows.logits])
+
+
+def test_weights_make_a_weighted_mean_over_rows() -> None:
+    # Row 0 costs log 2, row 1 nothing: (3 log 2 + 1 * 0) / (3 + 1).
+    logits = torch.tensor([[0.0, 0.0], [-100.0, 100.0]])
+    rows = Supervised(logits, torch.tensor([0, 1]), torch.zeros(2).long(), 1, torch.zeros(2, 1))
+    loss = CrossEntropy(class_weights=torch.tensor([3.0, 1.0]))(rows)
+    assert float(loss) == pytest.approx(0.75 * math.log(2))
+
+
+def test_smoothing_spreads_its_share_over_all_classes() -> None:
+    # -log p = 0 for the label and 200 for the other: 0.1 / 2 * 200.
+    rows = Supervised(
+        torch.tensor([[100.0, -100.0]]), torch.tensor([0]), torch.zeros(1).long(), 1, torch.zeros(1, 1)
+    )
+    assert float(CrossEntropy(label_smoothing=0.1)(rows)) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ratio"),
+    [("none", 1.0), ("inverse", 100.0), ("inverse_sqrt", 10.0), ("median_frequency", 10.0)],
+)
+def test_ratio_of_the_weights_of_two_classes(kind: ClassWeights, ratio: float) -> None:
+    # 100 times fewer points; in 10 times fewer samples, so 10 times fewer points a sample that has it.
+    weights = class_weights(ClassStatistics(torch.tensor([1000, 10]), torch.tensor([10, 1]), 10), kind)
+    assert float(weights[1] / weights[0]) == pytest.approx(ratio)
+    assert float(weights.mean()) == pytest.approx(1.0)
+
+
+def test_log_weights_are_bounded() -> None:
+    weights = class_weights(ClassStatistics(torch.tensor([10**9, 1]), torch.tensor([1, 1]), 1), "log")
+    assert float(weights[1] / weights[0]) == pytest.approx(math.log(2.02) / math.log(1.02), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["inverse", "inverse_sqrt", "median_frequency", "log"])
+def test_a_class_without_points_weighs_as_much_as_the_rarest(
+    kind: ClassWeights, statistics: ClassStatistics
+) -> None:
+    weights = class_weights(statistics, kind)
+    assert bool(torch.isfinite(weights).all())
+    assert weights[3] == weights[4]
+
+
+def test_weights_without_any_labelled_point_are_refused() -> None:
+    nothing = ClassStatistics(torch.zeros(2).long(), torch.zeros(2).long(), 1)
+    with pytest.raises(ValueError, match="labelled training points"):
+        class_weights(nothing, "inverse")
