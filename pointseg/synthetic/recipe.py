@@ -9,7 +9,7 @@ from typing import Literal
 from pointseg.synthetic.draw import Draw
 from pointseg.synthetic.shapes import Shape
 
-Mount = Literal["stand", "hang", "ceiling"]
+Mount = Literal["stand", "hang", "ceiling", "sunk"]
 Build = Callable[[Draw], Shape]
 
 
@@ -23,7 +23,8 @@ class Recipe:
         spots: where it goes, best first: ``wall`` (back to a wall), ``corner``, ``floor`` (anywhere free),
             ``center``, ``hang`` (on a wall), ``ceiling``, or the kind of a slot that other objects offer.
         rooms: room kind -> how likely the class is there; kinds not named get ``elsewhere``.
-        mount: ``stand`` on something, ``hang`` on a wall, or ``ceiling``.
+        mount: ``stand`` on something, ``hang`` on a wall, ``ceiling``, or ``sunk`` into a slot, its own z = 0 at
+            the slot's height.
         z: for ``hang``: range of the height of its lower edge, metres; where negative, of the distance
             between its upper edge and the ceiling.
         group: how many of them tend to come together.
@@ -62,6 +63,7 @@ def row(
     turns: bool = False,
     open_below: bool = False,
     elsewhere: float = 0.02,
+    mount: Mount | None = None,
 ) -> Recipe:
     """A :class:`Recipe` in the catalogue's short hand: ``spots`` and ``textures`` are words, ``rooms`` reads
     ``"office 3, bedroom"``; the mount follows from the first spot."""
@@ -70,7 +72,8 @@ def row(
         kind, _, weight = entry.partition(" ")
         weights[kind] = float(weight or 1)
     words = tuple(spots.split())
-    mount: Mount = "hang" if "hang" in words else "ceiling" if "ceiling" in words else "stand"
+    if mount is None:
+        mount = "hang" if "hang" in words else "ceiling" if "ceiling" in words else "stand"
     return Recipe(
         name=name,
         build=build,

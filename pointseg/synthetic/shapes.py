@@ -225,12 +225,13 @@ class Shape:
     def anchored(self, mount: str) -> Shape:
         """A copy with the origin where its mount holds it.
 
-        ``stand``: centre of the bottom; ``hang``: middle of the back's lower edge; ``ceiling``: top centre.
+        ``stand``: centre of the bottom; ``hang``: middle of the back's lower edge; ``ceiling``: top centre;
+        ``sunk``: the centre at the height it has.
         """
         low, high = self.bounds
         middle = (low + high) / 2
         y = low[1] if mount == "hang" else middle[1]
-        z = high[2] if mount == "ceiling" else low[2]
+        z = high[2] if mount == "ceiling" else 0.0 if mount == "sunk" else low[2]
         return Shape().join(self, at=(-middle[0], -y, -z))
 
 
