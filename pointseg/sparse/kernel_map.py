@@ -20,8 +20,8 @@ class KernelMap:
     are sorted, source rows ascend too.
 
     Args:
-        source: (P,) int64 rows of the input features.
-        target: (P,) int64 rows of the output features.
+        source: (P,) int32 rows of the input features.
+        target: (P,) int32 rows of the output features.
         starts: T + 1 positions; pairs of tap t are ``starts[t]:starts[t + 1]``.
         num_source: rows of the input.
         num_target: rows of the output.
@@ -57,11 +57,15 @@ class KernelMap:
 
     @cached_property
     def _transposed(self) -> KernelMap:
-        source, target = self.target.clone(), self.source.clone()
-        for begin, end in zip(self.starts, self.starts[1:], strict=False):
-            ascending, order = target[begin:end].sort()
-            target[begin:end] = ascending
-            source[begin:end] = source[begin:end][order]
+        source, target = self.target, self.source
+        falls = target.diff() < 0
+        falls[[start - 1 for start in self.starts[1:-1] if 0 < start < self.num_pairs]] = False
+        if bool(falls.any()):
+            source, target = source.clone(), target.clone()
+            for tap in range(self.num_taps):
+                pairs = slice(self.starts[tap], self.starts[tap + 1])
+                target[pairs], order = target[pairs].sort()
+                source[pairs] = source[pairs][order]
         return KernelMap(source, target, self.starts, self.num_target, self.num_source)
 
 
@@ -118,7 +122,7 @@ def build_kernel_map(
         # Taps of one grid come in opposite pairs: (s, t) under a tap is (t, s) under the opposite one, so
         # half of the columns and half of the middle one are enough.
         centre = len(offsets) // 2
-        everything = torch.arange(len(source_keys), device=source_keys.device)
+        everything = torch.arange(len(source_keys), dtype=torch.int32, device=source_keys.device)
         found[centre] = (everything, everything)
         for column in range(kernel_size**2 // 2):
             match(column, kernel_size)
@@ -148,17 +152,17 @@ def _match_column(
 ) -> list[Pairs]:
     """Ranks (source, target) with source key = target key + shift + i * step, for i = 0 .. count - 1."""
     wanted = target_keys + shift
+    target = torch.arange(len(target_keys), dtype=torch.int32, device=target_keys.device)
     # A last key that nothing equals: a search that runs off the end lands on it.
     source_keys = torch.nn.functional.pad(source_keys, (0, 1), value=torch.iinfo(torch.int64).max)
-    place = torch.searchsorted(source_keys[:-1], wanted)
+    place = torch.searchsorted(source_keys[:-1], wanted, out_int32=True)
     pairs: list[Pairs] = []
     for _ in range(count):
-        hit = source_keys[place] == wanted
-        target = hit.nonzero().squeeze(1)
-        pairs.append((place[target], target))
+        hit = source_keys.index_select(0, place) == wanted
+        pairs.append((place.masked_select(hit), target.masked_select(hit)))
         wanted += step
         # One search serves a column: after a hit the next key up is the next entry, else it is the same one.
-        place = place + hit if dense_steps else torch.searchsorted(source_keys[:-1], wanted)
+        place = place + hit if dense_steps else torch.searchsorted(source_keys[:-1], wanted, out_int32=True)
     return pairs
 
 
@@ -166,8 +170,8 @@ def _as_rows(pairs: Pairs, source_order: Tensor | None, target_order: Tensor | N
     """Ranks in sorted order -> rows, with target rows ascending."""
     source, target = pairs
     if source_order is not None:
-        source = source_order[source]
+        source = source_order[source].int()
     if target_order is not None:
-        target, order = target_order[target].sort()
+        target, order = target_order[target].int().sort()
         source = source[order]
     return source, target

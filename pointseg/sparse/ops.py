@@ -52,14 +52,14 @@ class _Convolve(torch.autograd.Function):
         ctx.save_for_backward(features, weight)
         ctx.kernel_map = kernel_map
         with torch.autocast(features.device.type, enabled=False):
-            return choose_backend(features.device, features.dtype).forward(features, weight, kernel_map)
+            return choose_backend(features.device).forward(features, weight, kernel_map)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         features, weight = ctx.saved_tensors
         with torch.autocast(features.device.type, enabled=False):
-            grad_features, grad_weight = choose_backend(features.device, features.dtype).backward(
+            grad_features, grad_weight = choose_backend(features.device).backward(
                 grad.contiguous(),
                 features,
                 weight,

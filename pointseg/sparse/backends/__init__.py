@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pointseg.sparse.backends.cpu import CpuBackend
 from pointseg.sparse.backends.reference import ReferenceBackend
 from pointseg.sparse.kernel_map import KernelMap
 
@@ -36,9 +37,10 @@ class Backend(Protocol):
         ...
 
 
+_CPU = CpuBackend()
 _REFERENCE = ReferenceBackend()
 
 
-def choose_backend(device: torch.device, dtype: torch.dtype) -> Backend:
-    """The quickest implementation for tensors of this device and type."""
-    return _REFERENCE
+def choose_backend(device: torch.device) -> Backend:
+    """The quickest implementation for tensors on this device."""
+    return _CPU if device.type == "cpu" else _REFERENCE
