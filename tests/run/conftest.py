@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from pointseg.config import load_config
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.scene import Scene
 from pointseg.data.store import StoreWriter
 from pointseg.experiment import Experiment
+from pointseg.run.train import train
 
 RAW_IDS = (3, 10, 7)
 
@@ -48,7 +50,7 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_experiment(tiny_store: Path) -> Callable[..., Experiment]:
     """The experiment with differences: ``tiny_experiment("train.steps=3", ...)``."""
     data: dict[str, Any] = {
@@ -69,3 +71,12 @@ def tiny_experiment(tiny_store: Path) -> Callable[..., Experiment]:
         return load_config(Experiment, None, overrides, data=data)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_run(tiny_experiment: Callable[..., Experiment], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A RUN folder of a network that has learned the tiny rooms."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    experiment = tiny_experiment("train.steps=30", "train.val_every=0")
+    train(experiment, run, device="cpu", console=Console(quiet=True))
+    return run
