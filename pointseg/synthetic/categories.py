@@ -12,15 +12,18 @@ from pointseg.core.labels import load_label_space, resource_path
 #: Raw categories that lead to none of the 200 ids, and the class whose shape they borrow.
 UNLISTED: dict[str, str] = {
     "rug": "mat", "carpet": "mat", "step stool": "stool", "footstool": "ottoman", "footrest": "ottoman",
-    "piano bench": "bench", "wardrobe cabinet": "wardrobe", "vending machine": "refrigerator", "hamper": "laundry hamper",
-    "round table": "table", "folded table": "folded chair", "kitchen island": "counter", "breakfast bar": "counter",
-    "drawer": "box", "case": "box", "chest": "box", "carton": "box", "jar": "container", "vase": "water pitcher",
-    "swiffer": "broom", "tripod": "music stand", "globe": "ball", "teddy bear": "stuffed animal", "coat": "jacket",
-    "bathrobe": "jacket", "shirt": "towel", "wall hanging": "picture", "banner": "poster", "thermostat": "light switch",
-    "smoke detector": "fire alarm", "hand rail": "rail", "shoe rack": "rack", "drying rack": "rack", "heater": "radiator",
-    "slippers": "shoe", "iron": "hair dryer", "thermos": "water bottle", "tupperware": "storage container",
-    "cooking pot": "bowl", "poster tube": "tube", "compost bin": "trash can", "messenger bag": "bag",
-    "instrument case": "guitar case", "cutting board": "tray", "exercise machine": "machine", "toolbox": "crate",
+    "piano bench": "bench", "wardrobe cabinet": "wardrobe", "vending machine": "refrigerator",
+    "hamper": "laundry hamper", "round table": "table", "folded table": "folded chair",
+    "kitchen island": "counter", "breakfast bar": "counter", "drawer": "box", "case": "box", "chest": "box",
+    "carton": "box", "jar": "container", "vase": "water pitcher", "swiffer": "broom",
+    "tripod": "music stand", "globe": "ball", "teddy bear": "stuffed animal", "coat": "jacket",
+    "bathrobe": "jacket", "shirt": "towel", "wall hanging": "picture", "banner": "poster",
+    "thermostat": "light switch", "smoke detector": "fire alarm", "hand rail": "rail", "shoe rack": "rack",
+    "drying rack": "rack", "heater": "radiator", "slippers": "shoe", "iron": "hair dryer",
+    "thermos": "water bottle", "tupperware": "storage container", "cooking pot": "bowl",
+    "poster tube": "tube", "compost bin": "trash can", "messenger bag": "bag",
+    "instrument case": "guitar case", "cutting board": "tray", "exercise machine": "machine",
+    "toolbox": "crate",
 }  # fmt: skip
 
 

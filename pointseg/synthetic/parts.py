@@ -1,12 +1,13 @@
 """Parts that many recipes are put together from: legs, boards, drawers, tubs, pads, cloth, knobs, handles.
 
-Lengths are metres; ``w``, ``d`` and ``h`` are width (x), depth (y) and height (z), as everywhere in the catalogue.
+Lengths are metres; ``w``, ``d`` and ``h`` are width (x), depth (y) and height (z), as in the catalogue.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ def tub(
     floor: float = 0.02,
     chamfer: float = 0.0,
 ) -> Shape:
-    """Vessel open above; ``base`` is the lower over the upper width, ``floor`` the thickness of the bottom."""
+    """Vessel open above; ``base`` is the lower over the upper width, ``floor`` the bottom's thickness."""
     w, d, h = size
     levels = [
         (w * base, d * base, 0.0),
@@ -70,7 +71,7 @@ def tub(
 
 
 def pad(s: Shape, size: Vec, at: Vec, color: Color, *, round_: float = 0.3, chamfer: float = 0.25) -> Shape:
-    """Upholstered block: edges rounded by ``round_`` of the height, corners cut by ``chamfer`` of the depth."""
+    """Upholstered block: edges rounded by ``round_`` of the height, corners cut by ``chamfer``."""
     w, d, h = size
     inset = round_ * h
     levels = [
@@ -143,7 +144,7 @@ def fronts(
     style: str = "drawer",
     relief: float = 0.02,
 ) -> Shape:
-    """A field of drawer or door fronts on the face at ``y``: plates with a seam between and a grip on each."""
+    """Drawer or door fronts on the face at ``y``: plates with a seam between and a grip on each."""
     seam = 0.02
     cell_w, cell_h = w / cols, (z[1] - z[0]) / rows
     for r in range(rows):
@@ -225,7 +226,7 @@ def arc(
 
 def bent(s: Shape, points: Sequence[Vec], radius: float, color: Color, *, sides: int = 4) -> Shape:
     """Bar along a chain of points."""
-    for a, b in zip(points[:-1], points[1:], strict=True):
+    for a, b in pairwise(points):
         s.rod(a, b, radius, color, sides=sides)
     return s
 

@@ -82,9 +82,13 @@ class Space:
 
     def free(self, low: Floats, high: Floats, *, but: int = -2) -> npt.NDArray[np.bool_]:
         """(K,) which of the boxes (K, 3) lie in the room and hit nothing but what ``but`` owns."""
-        inside = np.all(low > -TOLERANCE_M, axis=1) & np.all(high < np.asarray(self.size) + TOLERANCE_M, axis=1)
+        inside = np.all(low > -TOLERANCE_M, axis=1) & np.all(
+            high < np.asarray(self.size) + TOLERANCE_M, axis=1
+        )
         others = self.owner != but
-        apart = (low[:, None] > self.high[others] - TOLERANCE_M) | (high[:, None] < self.low[others] + TOLERANCE_M)
+        apart = (low[:, None] > self.high[others] - TOLERANCE_M) | (
+            high[:, None] < self.low[others] + TOLERANCE_M
+        )
         return inside & np.all(apart.any(axis=2), axis=1)
 
 
@@ -125,9 +129,9 @@ def pose_of(at: Floats, yaw: Floats, index: int | None) -> Pose | None:
 
 
 def along_wall(
-    space: Space, body: Body, rng: Generator, z: Floats, *, gap: float, corner: bool = False, tries: int = 24
+    space: Space, body: Body, rng: Generator, z: Floats, *, gap: float, corner: bool = False, tries: int = 40
 ) -> Pose | None:
-    """A pose with the back to a wall: anywhere along it, or in a corner; ``z`` holds heights to choose from."""
+    """A pose with the back to a wall, anywhere along it or in a corner; ``z``: heights to choose from."""
     width = body.high[0] - body.low[0]
     lengths = np.array([wall.length for wall in space.walls])
     fits = np.where(lengths > width + 0.02, lengths, 0.0)
@@ -150,7 +154,14 @@ def along_wall(
 
 
 def on_floor(
-    space: Space, body: Body, rng: Generator, *, turns: bool, center: bool = False, z: float = 0.0, tries: int = 40
+    space: Space,
+    body: Body,
+    rng: Generator,
+    *,
+    turns: bool,
+    center: bool = False,
+    z: float = 0.0,
+    tries: int = 40,
 ) -> Pose | None:
     """A pose anywhere in the room, or around its middle; with any heading, or nearly along the walls."""
     reach = np.asarray(space.size[:2])
@@ -201,4 +212,5 @@ def _candidates(slot: Slot, body: Body, rng: Generator, turns: bool, tries: int)
     x = slot.at[0] + c * where[:, 0] - s * where[:, 1]
     y = slot.at[1] + s * where[:, 0] + c * where[:, 1]
     at = np.column_stack([x, y, np.full(tries, slot.at[2])])
-    return at[fits], (local + slot.yaw)[fits]
+    yaw: Floats = np.asarray(local + slot.yaw, np.float64)
+    return at[fits], yaw[fits]

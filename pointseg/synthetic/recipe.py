@@ -23,8 +23,8 @@ class Recipe:
         spots: where it goes, best first: ``wall`` (back to a wall), ``corner``, ``floor`` (anywhere free),
             ``center``, ``hang`` (on a wall), ``ceiling``, or the kind of a slot that other objects offer.
         rooms: room kind -> how likely the class is there; kinds not named get ``elsewhere``.
-        mount: ``stand`` on something, ``hang`` on a wall, ``ceiling``, or ``sunk`` into a slot, its own z = 0 at
-            the slot's height.
+        mount: ``stand`` on something, ``hang`` on a wall, ``ceiling``, or ``sunk`` into a slot, its own z = 0
+            at the slot's height.
         z: for ``hang``: range of the height of its lower edge, metres; where negative, of the distance
             between its upper edge and the ceiling.
         group: how many of them tend to come together.

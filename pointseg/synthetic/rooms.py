@@ -22,7 +22,7 @@ from pointseg.synthetic.shapes import Shape
 
 OPENINGS = ("door", "doorframe", "window")
 #: Share of objects of other categories, and of objects without annotation, added to what a plan asks for.
-UNLISTED_SHARE, UNANNOTATED_SHARE = 0.05, 0.16
+UNLISTED_SHARE, UNANNOTATED_SHARE = 0.05, 0.22
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def _area(kind: Kind, items: list[Item]) -> float:
             footprint += float(size[0] * size[1]) + 0.05
         if spot in ("wall", "corner"):
             wall += float(size[0])
-    return max(kind.area_m2[0], min(kind.area_m2[1] * 1.2, max(2.4 * footprint + 4.0, (wall * 1.15 / 4) ** 2)))
+    return max(
+        kind.area_m2[0], min(kind.area_m2[1] * 1.2, max(2.4 * footprint + 4.0, (wall * 1.15 / 4) ** 2))
+    )
 
 
 def _order(item: Item) -> tuple[int, float]:
@@ -131,9 +133,20 @@ def _order(item: Item) -> tuple[int, float]:
     bulk = float(size[0] * max(size[1], size[2] if item.recipe.mount == "hang" else 0.0))
     stage = {"window_cover": 0, "window_sill": 0, "wall": 1, "corner": 1, "center": 1}.get(first)
     if stage is None:
-        large_on_wall = first == "hang" and bulk > 0.8
+        large_on_wall = first == "hang" and (bulk > 0.8 or size[0] > 1.1)
         stage = 1 if large_on_wall else 3 if first == "floor" else 4 if first in ("hang", "ceiling") else 2
-    area_guest = first in ("desk", "table", "top", "shelf", "counter", "bed", "couch", "under", "desk_back", "hob")
+    area_guest = first in (
+        "desk",
+        "table",
+        "top",
+        "shelf",
+        "counter",
+        "bed",
+        "couch",
+        "under",
+        "desk_back",
+        "hob",
+    )
     return (5 if area_guest else stage, -bulk)
 
 
@@ -147,7 +160,7 @@ def _build_shell(room: _Builder, shell: structure.Shell, kind: Kind, counts: Map
     structure.add_walls(shell, draw, room.emit, counts.get("wall", 4), draw.color("paint"))
     structure.add_floor(shell, draw, room.emit, kind)
     asked = counts.get("ceiling", 0) > 0
-    if asked or draw.chance(0.5):
+    if asked or draw.chance(0.6):
         structure.add_ceiling(shell, draw, room.emit, annotated=asked)
 
 

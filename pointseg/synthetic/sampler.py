@@ -26,8 +26,8 @@ HANDFUL = 6
 class ClassSampler:
     """The plans of all scenes of one split, decided together.
 
-    A split's quota of each class follows the real frequencies, ``temper`` bends it towards equal numbers, and the
-    objects are then dealt to the scenes whose kind suits them. The deal depends on the arguments of
+    A split's quota of each class follows the real frequencies, ``temper`` bends it towards equal numbers, and
+    the objects are then dealt to the scenes whose kind suits them. The deal depends on the arguments of
     :meth:`for_split` only, so that any process can make any scene.
 
     Args:
@@ -47,8 +47,8 @@ class ClassSampler:
         Args:
             seed: seed of the whole data set.
             num_scenes: scenes in the split.
-            temper: 0 keeps the real frequencies, 1 makes all classes but the building's about equally frequent;
-                a class also gets at least :func:`least_objects` objects.
+            temper: 0 keeps the real frequencies, 1 makes all classes but the building's about equally
+                frequent; a class also gets at least :func:`least_objects` objects.
             split: name of the split.
 
         Raises:
@@ -90,12 +90,12 @@ def _code(split: str) -> int:
 
 
 def least_objects(num_scenes: int, temper: float) -> int:
-    """Objects that a tempered split holds of every class: ``temper`` times a handful, or a sixth of its scenes."""
+    """Objects of every class in a tempered split: ``temper`` times a handful, or a sixth of its scenes."""
     return math.ceil(temper * min(HANDFUL, num_scenes / 6) - 1e-9)
 
 
 def rates(temper: float) -> dict[str, float]:
-    """Class name -> expected objects a scene; the sum over the tempered classes does not depend on ``temper``."""
+    """Class name -> expected objects a scene; the sum over them does not depend on ``temper``."""
     real = {class_names()[raw_id]: rate for raw_id, rate in instances_per_scene().items()}
     free = [name for name in real if name not in UNTEMPERED]
     total = sum(real[name] for name in free)
@@ -106,7 +106,7 @@ def rates(temper: float) -> dict[str, float]:
 
 
 def quota(rng: np.random.Generator, num_scenes: int, temper: float) -> dict[str, int]:
-    """Class name -> objects in a split: the expected number, rounded up or down at random, at least a handful."""
+    """Class name -> objects in a split: the expected number, rounded at random, at least the least."""
     least = least_objects(num_scenes, temper)
     wanted = {}
     for name, rate in rates(temper).items():
@@ -172,7 +172,7 @@ def _spread(
         total -= sizes[-1]
     p = weight / weight.sum()
     while sizes:
-        # Without replacement as long as there are scenes enough: a rare class is in as many rooms as it can be.
+        # Without replacement while there are scenes enough: a rare class is in as many rooms as possible.
         batch, sizes = sizes[: len(weight)], sizes[len(weight) :]
         few = len(batch) <= np.count_nonzero(p > 0.2 / len(p))
         scenes = rng.choice(len(weight), size=len(batch), p=p, replace=not few)

@@ -193,8 +193,15 @@ class Shape:
         bar = Shape().cylinder(radius, length, (0, 0, 0), color, top, sides)
         return self.add(bar.quads @ frame.astype(np.float32) + a.astype(np.float32), color)
 
-    def sheet(self, grid: npt.NDArray[np.floating], color: Color, thickness: float = 0.0) -> Shape:
+    def sheet(
+        self,
+        grid: npt.NDArray[np.floating],
+        color: Color,
+        thickness: float = 0.0,
+        at: Vec = (0.0, 0.0, 0.0),
+    ) -> Shape:
         """(N, M, 3) points as a cloth facing (along N) x (along M), with a back where ``thickness`` > 0."""
+        grid = grid + np.asarray(at, np.float32)
         front = np.stack([grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]], axis=2).reshape(
             -1, 4, 3
         )

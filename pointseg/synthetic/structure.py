@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pointseg.synthetic.catalogue.building import door_leaf, doorframe, window
+from pointseg.synthetic.catalogue.openings import door_leaf, doorframe, window
 from pointseg.synthetic.draw import Draw, shade
 from pointseg.synthetic.kinds import Kind
 from pointseg.synthetic.placement import Space, Wall
@@ -19,7 +19,7 @@ Emit = Callable[[str, Shape, str, bool], None]
 
 @dataclass(frozen=True)
 class Hole:
-    """An opening in a wall: from ``left`` to ``right`` along it and from ``low`` to ``high`` above the floor."""
+    """An opening in a wall: ``left`` to ``right`` along it, ``low`` to ``high`` above the floor."""
 
     left: float
     right: float
@@ -73,7 +73,9 @@ def open_wall(shell: Shell, draw: Draw, width: float, low: float, high: float) -
     return None
 
 
-def keep_clear(space: Space, wall: Wall, middle: float, width: float, depth: float, low: float, high: float) -> None:
+def keep_clear(
+    space: Space, wall: Wall, middle: float, width: float, depth: float, low: float, high: float
+) -> None:
     """Take the box in front of an opening."""
     ends = np.array([wall.point(middle - width / 2), wall.point(middle + width / 2, depth)])
     space.take((*ends.min(axis=0), low), (*ends.max(axis=0), high))
@@ -135,7 +137,7 @@ def _reveal(w: float, h: float, color: Color) -> Shape:
     s = Shape()
     for sx in (-1, 1):
         x = sx * w / 2
-        s.sheet(np.array([[[x, 0.0, 0.0], [x, -0.15, 0.0]], [[x, 0.0, h], [x, -0.15, h]]])[:: -sx], color)
+        s.sheet(np.array([[[x, 0.0, 0.0], [x, -0.15, 0.0]], [[x, 0.0, h], [x, -0.15, h]]])[::-sx], color)
     top = np.array([[[-w / 2, 0.0, h], [w / 2, 0.0, h]], [[-w / 2, -0.15, h], [w / 2, -0.15, h]]])
     return s.sheet(top[::-1], color)
 
@@ -145,12 +147,14 @@ def _beyond(w: float, h: float, draw: Draw) -> Shape:
     back = np.array([[[-w / 2, -0.22, z], [w / 2, -0.22, z]] for z in (0.0, h)])
     strip = np.array([[[-w / 2, y, 0.0], [-w / 2, -0.22, 0.0]] for y in (0.0,)])
     strip = np.concatenate([strip, strip * (-1, 1, 1)])
-    return Shape().sheet(back[::-1], draw.color("paint")).sheet(strip[::-1], draw.color("wood", "carpet"))
+    return Shape().sheet(back, draw.color("paint")).sheet(strip[::-1], draw.color("wood", "carpet"))
 
 
 def add_walls(shell: Shell, draw: Draw, emit: Emit, count: int, paint: Color) -> None:
     """All walls around their holes, cut into ``count`` objects or more; some strips stay unannotated."""
-    pieces: list[tuple[int, float, float]] = [(k, 0.0, wall.length) for k, wall in enumerate(shell.space.walls)]
+    pieces: list[tuple[int, float, float]] = [
+        (k, 0.0, wall.length) for k, wall in enumerate(shell.space.walls)
+    ]
     while len(pieces) < count:
         widest = max(pieces, key=lambda piece: piece[2] - piece[1])
         if widest[2] - widest[1] < 1.2:
@@ -162,8 +166,8 @@ def add_walls(shell: Shell, draw: Draw, emit: Emit, count: int, paint: Color) ->
     for k, left, right in pieces:
         color = shade(paint if draw.chance(0.8) else draw.color("paint", "wood", "stone"), draw.f(0.92, 1.06))
         shape = _wall_piece(shell, k, left, right, color)
-        if draw.chance(0.3) and right - left > 1.5:
-            cut = draw.f(0.55, 0.85) * (right - left) + left
+        if draw.chance(0.45) and right - left > 1.2:
+            cut = draw.f(0.45, 0.8) * (right - left) + left
             emit("wall", _wall_piece(shell, k, cut, right, color), texture, False)
             shape = _wall_piece(shell, k, left, cut, color)
         emit("wall", shape, texture, True)

@@ -5,19 +5,43 @@ from __future__ import annotations
 from functools import cache
 
 from pointseg.synthetic.catalogue import (
+    bags,
     bathroom,
+    bins,
     building,
+    dishes,
     electronics,
     household,
     kitchen,
+    lights_music,
+    openings,
     seating,
+    soft,
     storage,
     tables,
     wall_items,
+    washroom,
 )
 from pointseg.synthetic.recipe import Recipe
 
-THEMES = (building, seating, tables, storage, kitchen, bathroom, electronics, wall_items, household)
+THEMES = (
+    openings,
+    building,
+    seating,
+    soft,
+    tables,
+    storage,
+    bins,
+    kitchen,
+    dishes,
+    bathroom,
+    washroom,
+    electronics,
+    lights_music,
+    wall_items,
+    household,
+    bags,
+)
 
 #: Classes that the room itself is made of; ``structure.py`` builds them.
 SHELL = ("wall", "floor", "ceiling")

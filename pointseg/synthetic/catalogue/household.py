@@ -1,4 +1,4 @@
-"""Books and paper, bags, plants, tools, sports things: what lies about."""
+"""Books and paper, plants, tools, sports things: what lies about."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from pointseg.synthetic.draw import Draw, shade
-from pointseg.synthetic.parts import arc, bent, heap, outline, pad, rings, tub, wheels
+from pointseg.synthetic.parts import arc, bent, heap, outline, pad, rings
 from pointseg.synthetic.recipe import row
 from pointseg.synthetic.shapes import Shape
 
@@ -44,7 +44,9 @@ def tissue_box(d: Draw) -> Shape:
     """A small block with a tuft that sticks out of its top."""
     w, h = d.f(0.12, 0.24), d.f(0.09, 0.13)
     s = Shape().box((w, 0.125, h), (0, 0, 0), d.color("print", "paper", "fabric"))
-    return s.loft(rings([(0.06, 0.03, 0), (0.12, 0.08, 0.05), (0.05, 0.02, 0.09)]), (0, 0, h), d.color("paper"))
+    return s.loft(
+        rings([(0.06, 0.03, 0), (0.12, 0.08, 0.05), (0.05, 0.02, 0.09)]), (0, 0, h), d.color("paper")
+    )
 
 
 def cd_case(d: Draw) -> Shape:
@@ -62,7 +64,9 @@ def candle(d: Draw) -> Shape:
     for k, a in enumerate((0.0, 2.1, 4.2)[: d.n(2, 3)]):
         at = (0.05 * math.cos(a), 0.05 * math.sin(a), 0.015)
         h = 0.07 + 0.06 * k
-        s.cylinder(0.035, h, at, wax).cylinder(0.006, 0.03, (at[0], at[1], 0.015 + h), d.color("screen"), sides=4)
+        s.cylinder(0.035, h, at, wax).cylinder(
+            0.006, 0.03, (at[0], at[1], 0.015 + h), d.color("screen"), sides=4
+        )
     return s
 
 
@@ -86,75 +90,21 @@ def potted_plant(d: Draw) -> Shape:
     """A big pot, a stem and a ball-shaped crown of leaves in clumps."""
     h, green, r = d.f(0.8, 1.4), d.color("leaf"), d.f(0.14, 0.2)
     pot = d.color("ceramic", "stone", "plastic")
-    s = Shape().lathe([(r * 0.7, 0), (r, 0.3), (r * 1.12, 0.3), (r * 1.12, 0.35), (r * 0.8, 0.32)], (0, 0, 0), pot, sides=10)
+    s = Shape().lathe(
+        [(r * 0.7, 0), (r, 0.3), (r * 1.12, 0.3), (r * 1.12, 0.35), (r * 0.8, 0.32)], (0, 0, 0), pot, sides=10
+    )
     s.rod((0, 0, 0.3), (d.f(-0.05, 0.05), 0, h), 0.03, d.color("wood"))
     for _ in range(d.n(7, 10)):
         a, k = d.f(0, 6.28), d.f(0.05, 0.28)
         at = (k * math.cos(a), k * math.sin(a), h + d.f(-0.25, 0.25))
-        s.ball((d.f(0.1, 0.18), d.f(0.1, 0.18), d.f(0.08, 0.14)), at, shade(green, d.f(0.7, 1.3)), sides=6, rings=4)
+        s.ball(
+            (d.f(0.1, 0.18), d.f(0.1, 0.18), d.f(0.08, 0.14)),
+            at,
+            shade(green, d.f(0.7, 1.3)),
+            sides=6,
+            rings=4,
+        )
     return s
-
-
-def bag(d: Draw) -> Shape:
-    """A slumped sack with two loop handles side by side."""
-    w, depth, h, color = d.f(0.32, 0.5), d.f(0.18, 0.28), d.f(0.25, 0.38), d.color("fabric", "plastic", "paper")
-    s = Shape().loft(rings([(w * 0.8, depth, 0), (w, depth, h * 0.45), (w * 0.85, depth * 0.35, h)], 0.08), (0, 0, 0), color)
-    for sy in (-1, 1):
-        bent(s, arc(w * 0.25, 0, 180, 6, center=(0, sy * depth * 0.14, h * 0.97)), 0.014, shade(color, 0.7))
-    return s
-
-
-def backpack(d: Draw) -> Shape:
-    """An upright rounded pack with a front pocket, a top loop and two straps behind."""
-    w, h, color = d.f(0.3, 0.38), d.f(0.42, 0.52), d.color("fabric", "plastic")
-    s = Shape().loft(rings([(w, 0.2, 0), (w, 0.22, h * 0.6), (w * 0.7, 0.12, h)], 0.07), (0, 0, 0), color)
-    pad(s, (w * 0.8, 0.1, h * 0.45), (0, 0.14, 0.03), shade(color, d.f(0.6, 1.4)), round_=0.15)
-    for sx in (-1, 1):
-        bent(s, [(sx * w * 0.25, -0.05, h * 0.9), (sx * w * 0.3, -0.16, h * 0.6), (sx * w * 0.35, -0.1, h * 0.1)], 0.022, color)
-    return bent(s, arc(0.06, 0, 180, 4, center=(0, -0.03, h)), 0.012, color)
-
-
-def purse(d: Draw) -> Shape:
-    """A small stiff trapezoid with a flap and one high thin strap."""
-    w, h, color = d.f(0.22, 0.3), d.f(0.16, 0.22), d.color("fabric", "plastic", "wood")
-    s = Shape().loft(rings([(w, 0.1, 0), (w * 0.8, 0.08, h)]), (0, 0, 0), color)
-    s.box((w * 0.8, 0.03, h * 0.5), (0, 0.055, h * 0.5), shade(color, 0.75)).box((0.03, 0.02, 0.03), (0, 0.075, h * 0.52), d.color("metal"))
-    strap = [(-w * 0.38, 0, h), (-w * 0.25, 0, h + 0.16), (w * 0.25, 0, h + 0.16), (w * 0.38, 0, h)]
-    return bent(s, strap, 0.012, color)
-
-
-def paper_bag(d: Draw) -> Shape:
-    """Stiff, upright, taller than wide, open with a jagged rim and twisted handles."""
-    w, depth, h = d.f(0.24, 0.34), d.f(0.12, 0.18), d.f(0.3, 0.44)
-    color = d.color("cardboard", "paper", "print")
-    s = tub(Shape(), (w, depth, h), (0, 0, 0), color, wall=0.008)
-    for sy in (-1, 1):
-        points = [(-0.06, sy * depth / 2, h), (-0.05, sy * depth / 2, h + 0.1), (0.05, sy * depth / 2, h + 0.1), (0.06, sy * depth / 2, h)]
-        bent(s, points, 0.009, shade(color, 0.8))
-    return s.box((w * 0.5, 0.01, h * 0.3), (0, depth / 2 + 0.004, h * 0.35), d.color("print"))
-
-
-def suitcase(d: Draw) -> Shape:
-    """A hard upright shell on wheels with ribs across and a pulled-out handle."""
-    w, depth, h, color = d.f(0.36, 0.48), d.f(0.22, 0.28), d.f(0.5, 0.7), d.color("plastic", "fabric", "print")
-    s = wheels(Shape(), w, depth, d.color("plastic"))
-    pad(s, (w, depth, h), (0, 0, 0.06), color, round_=0.08)
-    for k in (-0.3, 0.0, 0.3):
-        s.box((0.05, 0.02, h * 0.8), (k * w, depth / 2, 0.06 + h * 0.1), shade(color, 0.8))
-    if d.chance(0.7):
-        top = h + d.f(0.15, 0.4)
-        points = [(-0.1, -depth * 0.3, h), (-0.1, -depth * 0.3, top), (0.1, -depth * 0.3, top), (0.1, -depth * 0.3, h)]
-        bent(s, points, 0.014, d.color("metal"))
-    return s
-
-
-def luggage(d: Draw) -> Shape:
-    """A long soft duffel, round in section, with two straps over it."""
-    w, r, color = d.f(0.55, 0.75), d.f(0.14, 0.18), d.color("fabric", "plastic")
-    s = Shape().rod((-w / 2, 0, r), (w / 2, 0, r), r, color, sides=8)
-    for k in (-0.22, 0.22):
-        s.rod((k * w - 0.03, 0, r), (k * w + 0.03, 0, r), r + 0.015, shade(color, 0.65), sides=8)
-    return bent(s, arc(0.13, 0, 180, 6, center=(0, 0, 2 * r)), 0.016, shade(color, 0.65))
 
 
 def ladder(d: Draw) -> Shape:
@@ -183,7 +133,14 @@ def bicycle(d: Draw) -> Shape:
             c, t = r * math.cos(a), r * math.sin(a)
             s.rod((x - c, 0, r - t), (x + c, 0, r + t), 0.008, d.color("metal"), sides=4)
     crank, seat_, head = (-0.08, 0, 0.28), (-0.2, 0, 0.78), (0.38, 0, 0.8)
-    for a, b in ((crank, seat_), (crank, head), (seat_, head), (crank, (-0.52, 0, r)), (seat_, (-0.52, 0, r)), (head, (0.52, 0, r))):
+    for a, b in (
+        (crank, seat_),
+        (crank, head),
+        (seat_, head),
+        (crank, (-0.52, 0, r)),
+        (seat_, (-0.52, 0, r)),
+        (head, (0.52, 0, r)),
+    ):
         s.rod(a, b, 0.022, color)
     pad(s, (0.26, 0.15, 0.06), (-0.22, 0, 0.84), dark).rod(seat_, (-0.22, 0, 0.85), 0.018, dark)
     bent(s, [(0.42, -0.26, 0.98), (0.36, -0.1, 0.96), (0.36, 0.1, 0.96), (0.42, 0.26, 0.98)], 0.018, dark)
@@ -193,7 +150,11 @@ def bicycle(d: Draw) -> Shape:
 def broom(d: Draw) -> Shape:
     """A long stick with a wide flared brush, leaning."""
     h = d.f(1.1, 1.35)
-    flat = Shape().loft(rings([(0.36, 0.07, 0), (0.28, 0.05, 0.16), (0.1, 0.04, 0.2)]), (0, 0, 0), d.color("cardboard", "plastic"))
+    flat = Shape().loft(
+        rings([(0.36, 0.07, 0), (0.28, 0.05, 0.16), (0.1, 0.04, 0.2)]),
+        (0, 0, 0),
+        d.color("cardboard", "plastic"),
+    )
     flat.rod((0, 0, 0.2), (0, 0, h), 0.016, d.color("wood", "plastic", "metal"))
     return Shape().join(flat, pitch=d.f(0.1, 0.25))
 
@@ -230,8 +191,11 @@ def object_(d: Draw) -> Shape:
     s, k = Shape(), d.f(0.6, 1.3)
     z = 0.0
     for _ in range(d.n(2, 4)):
-        w, depth, h = (d.f(0.08, 0.28) * k for _ in range(3))
-        at, color = (d.f(-0.06, 0.06), d.f(-0.06, 0.06), z), d.color("plastic", "print", "fabric", "metal", "wood")
+        w, depth, h = d.f(0.08, 0.28) * k, d.f(0.08, 0.28) * k, d.f(0.08, 0.28) * k
+        at, color = (
+            (d.f(-0.06, 0.06), d.f(-0.06, 0.06), z),
+            d.color("plastic", "print", "fabric", "metal", "wood"),
+        )
         style = d.pick("box", "cylinder", "ball", "cone", "cloth")
         if style == "box":
             s.join(Shape().box((w, depth, h), (0, 0, 0), color), at, yaw=d.f(0, 1.5))
@@ -256,32 +220,35 @@ def clutter(d: Draw) -> Shape:
     return s.sheet(heap(d, 0.8, 0.6, d.f(0.1, 0.25)), d.color("fabric"))
 
 
+def ball(d: Draw) -> Shape:
+    """A sphere, a hand's or an arm's breadth wide."""
+    r = d.f(0.1, 0.13) if d.chance(0.6) else d.f(0.25, 0.34)
+    return Shape().ball((r, r, r), (0, 0, r), d.color("print", "plastic"), sides=12, rings=8)
+
+
 RECIPES = (
-    row("book", book, "shelf desk table top tank floor", "office 7, lounge 4, bedroom 3, classroom 4, apartment 3, copyroom",
-        group=4, turns=True),
-    row("paper", paper, "desk table counter top floor", "office 6, copyroom 4, classroom 3, conference 3", group=2, turns=True),
-    row("tissue box", tissue_box, "table desk top tank counter shelf", "office 3, bedroom 3, bathroom 3, lounge 2, conference 2",
-        turns=True),
-    row("cd case", cd_case, "shelf desk top table", "bedroom 4, office 2, lounge 3", turns=True),
-    row("candle", candle, "table top sill shelf tub_rim counter", "lounge 4, bedroom 3, bathroom 2, kitchen 2, apartment 2", turns=True),
-    row("plant", plant, "floor sill table top desk shelf corner", "lounge 5, office 4, hallway 3, apartment 3, kitchen, bedroom",
-        turns=True),
-    row("potted plant", potted_plant, "corner floor", "lounge 4, hallway 3, office 2, conference 2, apartment", turns=True),
-    row("bag", bag, "floor table couch place", "bedroom 4, office 3, lounge 3, apartment 3, hallway, storage 2, kitchen 2", turns=True),
-    row("backpack", backpack, "floor under place couch", "office 5, bedroom 4, classroom 4, lounge 2, conference 2, apartment 2",
+    row("ball", ball, "floor shelf", "gym 6, storage 2, lounge, bedroom, office", group=2, turns=True),
+    row("book", book, "shelf desk table top tank floor", "office 7, lounge 4, bedroom 3, classroom 4, "
+        "apartment 3, copyroom", group=4, turns=True),
+    row("paper", paper, "desk table counter top floor", "office 6, copyroom 4, classroom 3, conference 3",
         group=2, turns=True),
-    row("purse", purse, "table bed_foot couch desk top", "bedroom 3, office 2, lounge 2, hallway", turns=True),
-    row("paper bag", paper_bag, "floor counter table", "kitchen 4, bedroom 2, storage 2, apartment 2, copyroom", turns=True),
-    row("suitcase", suitcase, "wall floor", "bedroom 7, storage 3, apartment 2, hallway", group=2),
-    row("luggage", luggage, "floor wall", "bedroom 6, storage 3, apartment, gym", turns=True),
+    row("tissue box", tissue_box, "table desk top tank counter shelf",
+        "office 3, bedroom 3, bathroom 3, lounge 2, conference 2", turns=True),
+    row("cd case", cd_case, "shelf desk top table", "bedroom 4, office 2, lounge 3", turns=True),
+    row("candle", candle, "table top sill shelf tub_rim counter",
+        "lounge 4, bedroom 3, bathroom 2, kitchen 2, apartment 2", turns=True),
+    row("plant", plant, "floor sill table top desk shelf corner", "lounge 5, office 4, hallway 3, "
+        "apartment 3, kitchen, bedroom", turns=True),
+    row("potted plant", potted_plant, "corner floor",
+        "lounge 4, hallway 3, office 2, conference 2, apartment", turns=True),
     row("ladder", ladder, "wall floor", "storage 7, laundry, copyroom, hallway"),
     row("bicycle", bicycle, "wall", "storage 4, hallway 3, apartment 3, bedroom, gym 2", group=2),
     row("broom", broom, "wall", "storage 4, laundry 3, kitchen 3, hallway"),
     row("dustpan", dustpan, "floor", "storage 4, laundry 2, kitchen 3, bathroom", turns=True),
     row("dumbbell", dumbbell, "floor", "gym 9, bedroom", group=6, turns=True),
     row("tube", tube, "floor", "storage 3, office 2, copyroom 2, bathroom, bedroom", group=3, turns=True),
-    row("object", object_, "desk shelf top table counter floor under bed_foot",
-        "office 3, bedroom 3, lounge 2, kitchen 3, storage 4, apartment 3, bathroom 2, copyroom 3, classroom 2", group=4,
+    row("object", object_, "desk shelf top table counter floor under bed_foot", "office 3, bedroom 3, "
+        "lounge 2, kitchen 3, storage 4, apartment 3, bathroom 2, copyroom 3, classroom 2", group=4,
         turns=True, elsewhere=1, textures="plain speckle checker"),
 )  # fmt: skip
 

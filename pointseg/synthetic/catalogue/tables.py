@@ -197,21 +197,23 @@ def ironing_board(d: Draw) -> Shape:
 
 
 RECIPES = (
-    row("table", table, "center floor wall", "conference 6, classroom 4, kitchen 3, office 2, lounge 2, apartment 2,"
-        "copyroom 2, storage, gym 0.5", textures="plain wood", open_below=True),
-    row("dining table", dining_table, "center floor", "kitchen 6, apartment 5, lounge", textures="wood plain",
-        open_below=True),
-    row("desk", desk, "wall floor", "office 9, bedroom 4, classroom 2, copyroom, apartment", textures="wood plain",
-        open_below=True, group=2),
+    row("table", table, "center floor wall", "conference 6, classroom 4, kitchen 3, office 2, lounge 2, "
+        "apartment 2,copyroom 2, storage, gym 0.5", textures="plain wood", open_below=True),
+    row("dining table", dining_table, "center floor", "kitchen 6, apartment 5, lounge",
+        textures="wood plain", open_below=True),
+    row("desk", desk, "wall floor", "office 9, bedroom 4, classroom 2, copyroom, apartment",
+        textures="wood plain", open_below=True, group=2),
     row("coffee table", coffee_table, "center floor", "lounge 9, apartment 5, bedroom, office 0.5, hallway",
         textures="wood plain"),
-    row("end table", end_table, "wall floor", "lounge 7, bedroom 3, apartment 3, hallway", textures="wood plain"),
+    row("end table", end_table, "wall floor", "lounge 7, bedroom 3, apartment 3, hallway",
+        textures="wood plain"),
     row("nightstand", nightstand, "bedside wall", "bedroom 9, apartment 4", textures="wood plain", group=2),
-    row("counter", counter, "wall floor", "kitchen 3, copyroom 4, hallway 2, office, lounge, laundry, storage",
-        textures="speckle wood plain"),
+    row("counter", counter, "wall floor", "kitchen 3, copyroom 4, hallway 2, office, lounge, laundry, "
+        "storage", textures="speckle wood plain"),
     row("tv stand", tv_stand, "wall", "lounge 6, bedroom 4, apartment 4", textures="wood plain"),
     row("cart", cart, "wall floor", "storage 4, copyroom 3, office, classroom, kitchen, laundry"),
-    row("stand", stand, "floor wall", "classroom 4, conference 3, lounge, office, hallway 2", textures="wood plain"),
+    row("stand", stand, "floor wall", "classroom 4, conference 3, lounge, office, hallway 2",
+        textures="wood plain"),
     row("ironing board", ironing_board, "floor wall", "laundry 5, bedroom 3, storage", turns=True,
         textures="stripes plain"),
 )  # fmt: skip

@@ -92,8 +92,12 @@ def bulletin_board(d: Draw) -> Shape:
 def projector_screen(d: Draw) -> Shape:
     """A cloth that hangs from a round case near the ceiling down to a bar."""
     w, h, cloth = d.f(1.7, 2.6), d.f(1.3, 1.7), d.color("paper", "ceramic")
-    s = Shape().rod((-w / 2 - 0.06, 0.08, h), (w / 2 + 0.06, 0.08, h), 0.06, d.color("metal", "ceramic"), sides=8)
-    s.box((w, 0.008, h), (0, 0.09, 0), cloth).rod((-w / 2, 0.09, 0), (w / 2, 0.09, 0), 0.025, d.color("metal"))
+    s = Shape().rod(
+        (-w / 2 - 0.06, 0.08, h), (w / 2 + 0.06, 0.08, h), 0.06, d.color("metal", "ceramic"), sides=8
+    )
+    s.box((w, 0.008, h), (0, 0.09, 0), cloth).rod(
+        (-w / 2, 0.09, 0), (w / 2, 0.09, 0), 0.025, d.color("metal")
+    )
     for sx in (-1, 1):
         s.box((0.05, 0.01, h), (sx * (w / 2 - 0.025), 0.097, 0), d.color("screen"))
     return s
@@ -103,7 +107,9 @@ def mirror(d: Draw) -> Shape:
     """A pane with a bevel, set a little deep in a narrow frame or in none, some with round corners."""
     w, h, glass = d.f(0.45, 1.3), d.f(0.65, 1.1), d.color("glass")
     s = Shape()
-    bevel = Shape().loft(rings([(w, h, 0), (w - 0.1, h - 0.1, 0.03)], 0.12 if d.chance(0.5) else 0.0), (0, 0, 0), glass)
+    bevel = Shape().loft(
+        rings([(w, h, 0), (w - 0.1, h - 0.1, 0.03)], 0.12 if d.chance(0.5) else 0.0), (0, 0, 0), glass
+    )
     s.join(bevel, (0, 0, h / 2), pitch=-math.pi / 2)
     if d.chance(0.5):
         frame(s, w + 0.05, h + 0.05, d.color("metal", "wood"), wide=0.025, deep=0.06, z=-0.025)
@@ -117,7 +123,12 @@ def clock(d: Draw) -> Shape:
     s.rod((0, 0.05, r), (0, 0.056, r), r * 0.85, d.color("paper", "ceramic"), sides=12)
     a, b = d.f(0, 6.28), d.f(0, 6.28)
     for angle, length in ((a, 0.7), (b, 0.45)):
-        s.rod((0, 0.06, r), (r * length * math.cos(angle), 0.06, r + r * length * math.sin(angle)), 0.012, d.color("screen"))
+        s.rod(
+            (0, 0.06, r),
+            (r * length * math.cos(angle), 0.06, r + r * length * math.sin(angle)),
+            0.012,
+            d.color("screen"),
+        )
     return s
 
 
@@ -160,7 +171,9 @@ def fire_alarm(d: Draw) -> Shape:
     """A square box with a round bell on its front."""
     w, color = d.f(0.13, 0.18), d.color("plastic", "print")
     s = Shape().box((w, 0.06, w * 1.1), (0, 0.03, 0), color)
-    return s.rod((0, 0.06, w * 0.55), (0, 0.1, w * 0.55), w * 0.4, d.color("metal", "print"), sides=8, top=0.5)
+    return s.rod(
+        (0, 0.06, w * 0.55), (0, 0.1, w * 0.55), w * 0.4, d.color("metal", "print"), sides=8, top=0.5
+    )
 
 
 def vent(d: Draw) -> Shape:
@@ -176,7 +189,9 @@ def vent(d: Draw) -> Shape:
 def fire_extinguisher(d: Draw) -> Shape:
     """A cylinder with a round shoulder, a lever on top, a hose down its side."""
     h, color = d.f(0.42, 0.52), d.color("print", "plastic", "metal")
-    s = Shape().lathe([(0.075, 0), (0.08, h * 0.75), (0.03, h * 0.9), (0.03, h)], (0, 0.09, 0), color, sides=10)
+    s = Shape().lathe(
+        [(0.075, 0), (0.08, h * 0.75), (0.03, h * 0.9), (0.03, h)], (0, 0.09, 0), color, sides=10
+    )
     s.box((0.04, 0.14, 0.03), (0, 0.11, h), d.color("metal"))
     bent(s, [(0.03, 0.09, h), (0.12, 0.1, h * 0.85), (0.11, 0.1, h * 0.3)], 0.015, d.color("screen"), sides=5)
     return s.box((0.1, 0.02, h * 0.6), (0, 0.01, h * 0.3), d.color("metal"))
@@ -190,14 +205,23 @@ def coat_rack(d: Draw) -> Shape:
         c, t = math.cos(a), math.sin(a)
         s.rod((0, 0, 0.25), (0.28 * c, 0.28 * t, 0.02), 0.025, wood)
         for z in (h - 0.05, h - 0.35):
-            bent(s, [(0, 0, z - 0.08), (0.16 * c, 0.16 * t, z - 0.06), (0.2 * c, 0.2 * t, z + 0.04)], 0.018, wood)
+            bent(
+                s,
+                [(0, 0, z - 0.08), (0.16 * c, 0.16 * t, z - 0.06), (0.2 * c, 0.2 * t, z + 0.04)],
+                0.018,
+                wood,
+            )
     return s
 
 
 def jacket(d: Draw) -> Shape:
     """Hangs by its collar: wide shoulders, two sleeves, narrow at the hem."""
     w, h, color = d.f(0.42, 0.52), d.f(0.7, 0.9), d.color("fabric")
-    s = Shape().loft(rings([(w * 0.85, 0.16, 0), (w * 0.8, 0.2, h * 0.5), (w, 0.16, h * 0.85), (w * 0.35, 0.1, h)]), (0, 0.11, 0), color)
+    s = Shape().loft(
+        rings([(w * 0.85, 0.16, 0), (w * 0.8, 0.2, h * 0.5), (w, 0.16, h * 0.85), (w * 0.35, 0.1, h)]),
+        (0, 0.11, 0),
+        color,
+    )
     for sx in (-1, 1):
         s.rod((sx * w * 0.48, 0.1, h * 0.82), (sx * w * 0.58, 0.13, h * 0.2), 0.06, shade(color, 0.9))
     return s
@@ -228,28 +252,39 @@ def decoration(d: Draw) -> Shape:
 
 
 RECIPES = (
-    row("picture", picture, "hang", "bedroom 5, lounge 5, apartment 4, office 2, hallway 2, conference, kitchen, bathroom",
-        z=(1.2, 1.6), group=2, elsewhere=0.3, textures="speckle plain checker"),
-    row("poster", poster, "hang", "office 4, bedroom 3, classroom 4, hallway 2, copyroom", z=(0.9, 1.2), group=2),
+    row("picture", picture, "hang", "bedroom 5, lounge 5, apartment 4, office 2, hallway 2, conference, "
+        "kitchen, bathroom", z=(1.2, 1.6), group=2, elsewhere=0.3, textures="speckle plain checker"),
+    row("poster", poster, "hang", "office 4, bedroom 3, classroom 4, hallway 2, copyroom", z=(0.9, 1.2),
+        group=2),
     row("calendar", calendar, "hang", "office 6, kitchen 3, copyroom 3, classroom", z=(1.2, 1.5)),
     row("whiteboard", whiteboard, "hang", "office 5, conference 7, classroom 5, copyroom", z=(0.8, 1.0)),
     row("blackboard", blackboard, "hang", "classroom 9, conference 3, office", z=(0.8, 0.95)),
-    row("board", board, "hang", "office 3, classroom 3, conference 3, storage 2, hallway 2, copyroom", z=(0.6, 1.1)),
-    row("bulletin board", bulletin_board, "hang", "office 4, classroom 3, hallway 3, copyroom 4, kitchen", z=(0.9, 1.2)),
+    row("board", board, "hang", "office 3, classroom 3, conference 3, storage 2, hallway 2, copyroom",
+        z=(0.6, 1.1)),
+    row("bulletin board", bulletin_board, "hang", "office 4, classroom 3, hallway 3, copyroom 4, kitchen",
+        z=(0.9, 1.2)),
     row("projector screen", projector_screen, "hang", "conference 6, classroom 6", z=(-0.15, -0.05)),
-    row("mirror", mirror, "above_basin hang", "bathroom 9, bedroom 3, hallway, gym 2, apartment 2", z=(0.9, 1.2)),
-    row("clock", clock, "hang", "classroom 4, office 2, kitchen 2, lounge 2, conference 2, hallway", z=(1.7, 2.0), elsewhere=0.4),
-    row("sign", sign, "hang", "hallway 5, laundry 2, gym 2, copyroom 2, classroom, bathroom", z=(1.5, 1.9), elsewhere=0.3),
-    row("light switch", light_switch, "door_side hang", "hallway 2, bathroom 2, office 2, bedroom 2, conference", z=(1.0, 1.2),
-        elsewhere=0.6),
-    row("power outlet", power_outlet, "hang", "office 2, bedroom 2, hallway, kitchen, conference", z=(0.25, 0.45), elsewhere=0.5),
-    row("fire alarm", fire_alarm, "hang", "hallway 4, classroom 2, laundry 2, conference", z=(1.9, 2.1), elsewhere=0.4),
-    row("vent", vent, "hang", "bathroom 3, storage 2, hallway 2, laundry 2, office", z=(-0.3, -0.1), elsewhere=0.3),
-    row("fire extinguisher", fire_extinguisher, "hang", "hallway 5, laundry 2, copyroom 2, storage 2, kitchen, classroom",
-        z=(0.4, 0.9), elsewhere=0.2),
+    row("mirror", mirror, "above_basin hang", "bathroom 9, bedroom 3, hallway, gym 2, apartment 2",
+        z=(0.9, 1.2)),
+    row("clock", clock, "hang", "classroom 4, office 2, kitchen 2, lounge 2, conference 2, hallway",
+        z=(1.7, 2.0), elsewhere=0.4),
+    row("sign", sign, "hang", "hallway 5, laundry 2, gym 2, copyroom 2, classroom, bathroom", z=(1.5, 1.9),
+        elsewhere=0.3),
+    row("light switch", light_switch, "door_side hang",
+        "hallway 2, bathroom 2, office 2, bedroom 2, conference", z=(1.0, 1.2), elsewhere=0.6),
+    row("power outlet", power_outlet, "hang", "office 2, bedroom 2, hallway, kitchen, conference",
+        z=(0.25, 0.45), elsewhere=0.5),
+    row("fire alarm", fire_alarm, "hang", "hallway 4, classroom 2, laundry 2, conference", z=(1.9, 2.1),
+        elsewhere=0.4),
+    row("vent", vent, "hang", "bathroom 3, storage 2, hallway 2, laundry 2, office", z=(-0.3, -0.1),
+        elsewhere=0.3),
+    row("fire extinguisher", fire_extinguisher, "hang", "hallway 5, laundry 2, copyroom 2, storage 2, "
+        "kitchen, classroom", z=(0.4, 0.9), elsewhere=0.2),
     row("coat rack", coat_rack, "corner floor", "office 4, hallway 4, conference 2, bedroom, lounge"),
-    row("jacket", jacket, "hang", "office 4, bedroom 2, hallway 3, classroom 2, conference", z=(0.9, 1.2), group=2),
-    row("clothes", clothes, "closet_in hang", "bedroom 8, laundry 3, storage 2, apartment 3", z=(0.8, 1.0), group=2,
-        textures="stripes plain checker"),
-    row("decoration", decoration, "hang", "bedroom 2, lounge 4, kitchen 2, hallway 2, office, apartment 2", z=(1.3, 1.7)),
+    row("jacket", jacket, "hang", "office 4, bedroom 2, hallway 3, classroom 2, conference", z=(0.9, 1.2),
+        group=2),
+    row("clothes", clothes, "closet_in hang", "bedroom 8, laundry 3, storage 2, apartment 3", z=(0.8, 1.0),
+        group=2, textures="stripes plain checker"),
+    row("decoration", decoration, "hang", "bedroom 2, lounge 4, kitchen 2, hallway 2, office, apartment 2",
+        z=(1.3, 1.7)),
 )  # fmt: skip
