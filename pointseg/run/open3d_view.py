@@ -120,8 +120,8 @@ def disc_mesh(open3d: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
         open3d.utility.Vector3dVector(corners.reshape(-1, 3)),
         open3d.utility.Vector3iVector(triangles.reshape(-1, 3).astype(np.int32)),
     )
-    # Vertex colours are taken as light, not as screen values.
-    light = (arrays["color"] / 255.0) ** 2.2
+    # Vertex colours are taken as light, not as screen values, and the sun is bright.
+    light = 0.7 * (arrays["color"] / 255.0) ** 2.2
     mesh.vertex_colors = open3d.utility.Vector3dVector(np.repeat(light, DISC_CORNERS, axis=0))
     mesh.vertex_normals = open3d.utility.Vector3dVector(np.repeat(normal, DISC_CORNERS, axis=0))
     return mesh

@@ -89,7 +89,7 @@ def write_picture(
         view.select(shown), camera, [panel.colors[shown] for panel in panels], PANEL_PX
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    _compose(view, summary, panels, images).save(path, optimize=True)
+    _compose(view, summary, panels, images).save(path)
 
 
 def aim_camera(view: SceneView) -> Camera:

@@ -23,7 +23,7 @@ from pointseg.run.splat import disc_radius_m
 from pointseg.run.surface import front_of
 
 #: Each point becomes six vertices there, and a software driver draws them all.
-OPEN3D_POINTS = 250_000
+OPEN3D_POINTS = 150_000
 WINDOW_POINTS = 3_000_000
 
 
