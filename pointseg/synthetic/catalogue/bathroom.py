@@ -84,7 +84,6 @@ def bathtub(d: Draw) -> Shape:
     s.slot("tub_rod", (0, depth / 2 + 0.03, 2.0))
     s.slot("tub_head", (w / 2 - 0.02, 0, 1.85), yaw=math.pi / 2)
     s.slot("tub_rim", (-w * 0.3, -depth / 2 + 0.05, h))
-    s.slot("tub_wall", (0, -depth / 2, h))
     return s
 
 

@@ -133,7 +133,7 @@ def bicycle(d: Draw) -> Shape:
             c, t = r * math.cos(a), r * math.sin(a)
             s.rod((x - c, 0, r - t), (x + c, 0, r + t), 0.008, d.color("metal"), sides=4)
     crank, seat_, head = (-0.08, 0, 0.28), (-0.2, 0, 0.78), (0.38, 0, 0.8)
-    for a, b in (
+    for p, q in (
         (crank, seat_),
         (crank, head),
         (seat_, head),
@@ -141,7 +141,7 @@ def bicycle(d: Draw) -> Shape:
         (seat_, (-0.52, 0, r)),
         (head, (0.52, 0, r)),
     ):
-        s.rod(a, b, 0.022, color)
+        s.rod(p, q, 0.022, color)
     pad(s, (0.26, 0.15, 0.06), (-0.22, 0, 0.84), dark).rod(seat_, (-0.22, 0, 0.85), 0.018, dark)
     bent(s, [(0.42, -0.26, 0.98), (0.36, -0.1, 0.96), (0.36, 0.1, 0.96), (0.42, 0.26, 0.98)], 0.018, dark)
     return s.rod(head, (0.36, 0, 0.97), 0.02, color).cylinder(0.09, 0.03, (crank[0], crank[1], 0.265), dark)

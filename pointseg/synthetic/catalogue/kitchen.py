@@ -20,7 +20,6 @@ def slab_with_hole(s: Shape, w: float, d: float, z: float, thick: float, color: 
     first = len(s)
     s.box((hole_w, hole_d, thick), (0, 0, z), color)
     s.slots.append(Slot("sink_hole", (0.0, 0.0, z + thick), cover=(first, len(s))))
-    s.slots.append(Slot("counter_mid", (0.0, 0.0, z + thick), (hole_w, hole_d), 0.5))
     return s
 
 
@@ -86,7 +85,7 @@ def refrigerator(d: Draw) -> Shape:
                 chamfer=0.5,
             )
             handle(s, (sx * 0.05, depth / 2 + 0.08, h * 0.55), h * 0.5, grip, upright=True, reach=0.06)
-    s.slot("fridge_top", (0, 0, h), (w - 0.1, depth - 0.1), 0.5)
+    s.slot("top", (0, 0, h), (w - 0.1, depth - 0.1), 0.5)
     return s
 
 
