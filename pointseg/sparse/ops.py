@@ -52,7 +52,7 @@ class _Convolve(torch.autograd.Function):
         ctx.save_for_backward(features, weight)
         ctx.kernel_map = kernel_map
         with torch.autocast(features.device.type, enabled=False):
-            return choose_backend(features.device).forward(features, weight, kernel_map)
+            return choose_backend(features.device).forward(features.contiguous(), weight, kernel_map)
 
     @staticmethod
     @once_differentiable
@@ -61,7 +61,7 @@ class _Convolve(torch.autograd.Function):
         with torch.autocast(features.device.type, enabled=False):
             grad_features, grad_weight = choose_backend(features.device).backward(
                 grad.contiguous(),
-                features,
+                features.contiguous(),
                 weight,
                 ctx.kernel_map,
                 needs_features=ctx.needs_input_grad[0],

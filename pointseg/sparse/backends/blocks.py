@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,12 +18,14 @@ class Piece:
 
     Args:
         tap: number of the tap.
-        pairs: where they lie in the kernel map.
+        source: (p,) int32 rows of the input.
+        target: (p,) int32 rows of the output.
         buffer: where their products lie in the block's buffer.
     """
 
     tap: int
-    pairs: slice
+    source: Tensor
+    target: Tensor
     buffer: slice
 
 
@@ -71,14 +74,15 @@ def _cut(kernel_map: KernelMap, rows: int) -> Iterator[Block]:
     )
     corners = edges.tolist()
     for (first, end), begins, stops in zip(
-        zip(corners, corners[1:], strict=False), cuts[:, :-1].T.tolist(), cuts[:, 1:].T.tolist(), strict=True
+        pairwise(corners), cuts[:, :-1].T.tolist(), cuts[:, 1:].T.tolist(), strict=True
     ):
         pieces, at = [], 0
         for tap, (begin, stop) in enumerate(zip(begins, stops, strict=True)):
             if stop > begin:
-                pieces.append(Piece(tap, slice(begin, stop), slice(at, at + stop - begin)))
+                source, target = kernel_map.source[begin:stop], kernel_map.target[begin:stop]
+                pieces.append(Piece(tap, source, target, slice(at, at + stop - begin)))
                 at += stop - begin
-        targets = torch.cat([kernel_map.target[:0], *(kernel_map.target[piece.pairs] for piece in pieces)])
+        targets = torch.cat([kernel_map.target[:0], *(piece.target for piece in pieces)])
         ascending, order = targets.sort(stable=True)
         ends = torch.searchsorted(ascending, torch.arange(first, end + 1, dtype=torch.int32), out_int32=True)
         yield Block(slice(first, end), tuple(pieces), order.int(), ends)

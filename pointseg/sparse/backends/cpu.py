@@ -22,12 +22,12 @@ class CpuBackend:
         plan = block_plan(kernel_map, _block_rows(weight.shape[2]))
         out = features.new_empty(kernel_map.num_target, weight.shape[2])
         gathered, products = _buffers(plan, features, weight.shape[2])
-        features = features.contiguous()
+        weights = weight.unbind()
         for block in plan:
             for piece in block.pieces:
-                rows = gathered[: piece.pairs.stop - piece.pairs.start]
-                torch.index_select(features, 0, kernel_map.source[piece.pairs], out=rows)
-                torch.mm(rows, weight[piece.tap], out=products[piece.buffer])
+                rows = gathered[: len(piece.source)]
+                torch.index_select(features, 0, piece.source, out=rows)
+                torch.mm(rows, weights[piece.tap], out=products[piece.buffer])
             out[block.rows] = _sum_rows(products, block)
         return out
 
@@ -43,25 +43,28 @@ class CpuBackend:
     ) -> tuple[Tensor | None, Tensor | None]:
         # The gradient of the features is the transposed convolution: one pass over the transposed map gathers
         # each gradient row once for both results.
-        last = kernel_map.num_taps - 1
         back = kernel_map if kernel_map.mirrored else kernel_map.transposed()
         plan = block_plan(back, _block_rows(weight.shape[1]))
-        grad_features = torch.empty_like(features) if needs_features else None
         wide = accumulation_type(weight.dtype)
+        grad_features = torch.empty_like(features) if needs_features else None
         grad_weight = torch.zeros_like(weight, dtype=wide) if needs_weight else None
+        # Views in the order of the transposed map's taps.
+        weights_back = weight.transpose(1, 2).unbind()
+        grad_weights = () if grad_weight is None else grad_weight.unbind()
+        if kernel_map.mirrored:
+            weights_back, grad_weights = weights_back[::-1], grad_weights[::-1]
         gathered, products = _buffers(plan, grad, weight.shape[1])
-        sources = features.new_empty(gathered.shape[0], features.shape[1])
+        inputs = features.new_empty(gathered.shape[0], features.shape[1])
         for block in plan:
             for piece in block.pieces:
-                tap = last - piece.tap if kernel_map.mirrored else piece.tap
-                count = piece.pairs.stop - piece.pairs.start
-                rows = gathered[:count]
-                torch.index_select(grad, 0, back.source[piece.pairs], out=rows)
-                if grad_features is not None:
-                    torch.mm(rows, weight[tap].T, out=products[piece.buffer])
-                if grad_weight is not None:
-                    torch.index_select(features, 0, back.target[piece.pairs], out=sources[:count])
-                    _add_product(grad_weight[tap], sources[:count].T, rows)
+                rows = gathered[: len(piece.source)]
+                torch.index_select(grad, 0, piece.source, out=rows)
+                if needs_features:
+                    torch.mm(rows, weights_back[piece.tap], out=products[piece.buffer])
+                if needs_weight:
+                    met = inputs[: len(piece.source)]
+                    torch.index_select(features, 0, piece.target, out=met)
+                    _add_product(grad_weights[piece.tap], met.T, rows)
             if grad_features is not None:
                 grad_features[block.rows] = _sum_rows(products, block)
         return grad_features, None if grad_weight is None else grad_weight.to(weight.dtype)
@@ -74,7 +77,7 @@ def _block_rows(channels: int) -> int:
 
 def _buffers(plan: list[Block], gathered_like: Tensor, product_channels: int) -> tuple[Tensor, Tensor]:
     """A buffer for the gathered rows of one piece and one for the products of a block."""
-    pieces = [piece.pairs.stop - piece.pairs.start for block in plan for piece in block.pieces]
+    pieces = [len(piece.source) for block in plan for piece in block.pieces]
     gathered = gathered_like.new_empty(max(pieces, default=0), gathered_like.shape[1])
     products = gathered_like.new_empty(max((b.num_pairs for b in plan), default=0), product_channels)
     return gathered, products

@@ -1,0 +1,121 @@
+"""Time a MinkUNet on a generated room: kernel maps, forward, forward + backward.
+
+    python scripts/bench_engine.py --variant 34C --threads 2
+
+Maps are made anew in every step, as in training. Prints the minimum and the median over the repeats; compare
+two versions within one session only, machines drift.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.sparse import Grid, SparseTensor
+
+VOXEL_M = 0.02
+
+
+def room(num_boxes: int = 2, seed: int = 0) -> Tensor:
+    """(N, 4) int32 voxels of the surfaces of a furnished room of 3.4 x 2.8 x 2.2 m, with scan noise."""
+    generator = torch.Generator().manual_seed(seed)
+    surfaces = [((0.0, 0.0, 0.0), (3.4, 2.8, 0.0)), ((0.0, 0.0, 0.0), (3.4, 0.0, 2.2))]
+    surfaces += [((0.0, 0.0, 0.0), (0.0, 2.8, 2.2)), ((3.4, 0.0, 0.0), (3.4, 2.8, 2.2))]
+    for _ in range(num_boxes):
+        size = 0.3 + torch.rand(3, generator=generator) * torch.tensor([0.9, 0.6, 0.9])
+        corner = torch.rand(3, generator=generator) * torch.tensor([2.2, 2.0, 0.0])
+        (x0, y0, z0), (x1, y1, z1) = corner.tolist(), (corner + size).tolist()
+        surfaces += [((x0, y0, z1), (x1, y1, z1)), ((x0, y0, z0), (x1, y0, z1)), ((x0, y0, z0), (x0, y1, z1))]
+        surfaces += [((x0, y1, z0), (x1, y1, z1)), ((x1, y0, z0), (x1, y1, z1))]
+    parts = []
+    for low, high in surfaces:
+        span = torch.tensor(high) - torch.tensor(low)
+        area = float(span[span > 0].prod())
+        points = torch.tensor(low) + torch.rand(int(area * 7_000), 3, generator=generator) * span
+        # Surfaces of a scan bend by a voxel or two over a metre and are rough by a sixth of one.
+        bend = 0.02 * torch.sin(points.sum(dim=1, keepdim=True) * 3.0)
+        parts.append(points + bend + 0.003 * torch.randn(points.shape, generator=generator))
+    # Meshes lie a little askew in their voxels.
+    c, s = 0.955, 0.296
+    points = torch.cat(parts) @ torch.tensor([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    voxels = torch.unique(torch.floor(points / VOXEL_M).int(), dim=0)
+    return torch.nn.functional.pad(voxels, (1, 0))
+
+
+def timed(function: Callable[[], object], repeats: int, device: torch.device) -> tuple[float, float]:
+    """Minimum and median seconds of ``repeats`` calls after one call to warm up."""
+    seconds = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:]), statistics.median(seconds[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--variant", default="34C")
+    parser.add_argument("--widths", type=int, nargs=8)
+    parser.add_argument("--in-channels", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="run under bfloat16 autocast")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    device = torch.device(options.device)
+    network = (
+        MinkUNetConfig(variant=options.variant, widths=options.widths).build(options.in_channels).to(device)
+    )
+    coords = room().to(device)
+    features = torch.randn(len(coords), options.in_channels, device=device)
+    levels = Grid(coords)
+    sizes, pairs = [len(levels)], levels.kernel_map(levels, 3).num_pairs / len(levels)
+    for _ in range(4):
+        levels = levels.coarsen(2)
+        sizes.append(len(levels))
+    print(f"voxels at each level {sizes}; {pairs:.1f} pairs a voxel for 3^3")
+
+    def maps() -> None:
+        grid = Grid(coords)
+        grid.kernel_map(grid, network.conv0p1s1.kernel_size)
+        for _ in range(5):
+            grid.kernel_map(grid, 3)
+            coarse = grid.coarsen(2)
+            grid.kernel_map(coarse, 2).transposed()
+            grid = coarse
+
+    def forward() -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
+            return network(SparseTensor(features, Grid(coords))).features
+
+    def forward_without_gradients() -> None:
+        with torch.no_grad():
+            forward()
+
+    def step() -> None:
+        network.zero_grad(set_to_none=True)
+        forward().float().square().mean().backward()
+
+    for name, function in (
+        ("maps", maps),
+        ("forward", forward_without_gradients),
+        ("forward + backward", step),
+    ):
+        best, median = timed(function, options.repeats, device)
+        print(f"{name:20s} min {best:7.3f} s   median {median:7.3f} s")
+
+
+if __name__ == "__main__":
+    main()
