@@ -138,7 +138,8 @@ def _facts(view: SceneView, summary: SceneSummary) -> dict[str, Any]:
         "hasUnlabelled": view.truth is not None and bool((view.truth < 0).any()),
         "origin": origin.tolist(),
         "extent": extent,
-        "radius": float(np.median(disc_radius_m(xyz))),
+        # One size for all points: that at which sparse places close too.
+        "radius": float(np.percentile(disc_radius_m(xyz), 85)),
         "canCull": can_cull,
         "lid": NO_LID_M if lid_m is None else lid_m,
         "camera": {"eye": camera.eye.tolist(), "target": camera.target.tolist(), "fov": camera.fov_deg},

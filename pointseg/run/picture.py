@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -27,8 +27,6 @@ from pointseg.run.surface import front_of
 
 Color = tuple[int, int, int]
 Pictures = list[npt.NDArray[np.uint8]]
-#: Draws the same points once for each set of colours: (view, camera, colours, size) -> pictures.
-Renderer = Callable[[SceneView, Camera, Sequence[npt.NDArray[np.uint8]], tuple[int, int]], Pictures]
 
 MAX_POINTS = 500_000
 PANEL_PX = (920, 690)
@@ -48,46 +46,51 @@ class Panel:
         title: what it shows.
         note: a few words or a number after the title.
         colors: (P, 3) uint8.
+        shading: how much of the light is drawn; a scan's colours hold that of the room already.
+        key: names of colours that are no classes.
     """
 
     title: str
     note: str
     colors: npt.NDArray[np.uint8]
+    shading: float = 1.0
+    key: tuple[tuple[str, Color], ...] = ()
 
 
 def panels_of(view: SceneView, summary: SceneSummary) -> list[Panel]:
     """Input, and truth, prediction and error where they exist."""
     has_colors = view.scene.rgb is not None
-    panels = [Panel("Input", "" if has_colors else "no colours; shaded by height", view.input_colors())]
+    note, shading = ("", 0.5) if has_colors else ("no colours; shaded by height", 1.0)
+    panels = [Panel("Input", note, view.input_colors(), shading)]
     if view.truth is not None:
-        panels.append(Panel("Truth", "", view.class_colors(view.truth)))
+        unlabelled = (("unlabelled", UNLABELLED_COLOR),)
+        key = unlabelled if summary.num_labelled < summary.num_vertices else ()
+        panels.append(Panel("Truth", "", view.class_colors(view.truth), key=key))
     if view.predicted is not None:
         note = "" if summary.miou is None else f"mIoU {100 * summary.miou:.1f} in this scene"
         panels.append(Panel("Prediction", note, view.class_colors(view.predicted)))
     if view.is_wrong is not None and summary.accuracy is not None:
         note = f"{100 * (1 - summary.accuracy):.1f} % of the labelled vertices"
-        panels.append(Panel("Error", note, view.error_colors()))
+        rates = (("wrong", WRONG_COLOR), ("right", CORRECT_COLOR), ("unlabelled", UNLABELLED_COLOR))
+        panels.append(Panel("Error", note, view.error_colors(), key=rates))
     return panels
 
 
-def write_picture(
-    view: SceneView, summary: SceneSummary, path: Path, *, renderer: Renderer | None = None
-) -> None:
+def write_picture(view: SceneView, summary: SceneSummary, path: Path) -> None:
     """Write the picture of a scene as a PNG file.
 
     Args:
         view: the scene; may have any number of vertices.
         summary: its numbers.
         path: the file to write.
-        renderer: draws the panels; the own one of :mod:`pointseg.run.splat` if None.
     """
     view = with_normals(view.thinned(MAX_POINTS))
     panels = panels_of(view, summary)
     camera = aim_camera(view)
     shown = front_of(view.scene.xyz_m, view.scene.normal, camera.eye)
-    images = (renderer or splat_panels)(
-        view.select(shown), camera, [panel.colors[shown] for panel in panels], PANEL_PX
-    )
+    xyz, normal = np.asarray(view.scene.xyz_m)[shown], np.asarray(view.scene.normal)[shown]
+    drawing = draw(xyz, normal, disc_radius_m(xyz), camera, PANEL_PX)
+    images = [drawing.paint(panel.colors[shown], PAPER, shading=panel.shading) for panel in panels]
     path.parent.mkdir(parents=True, exist_ok=True)
     _compose(view, summary, panels, images).save(path)
 
@@ -104,15 +107,6 @@ def with_normals(view: SceneView) -> SceneView:
     if view.scene.normal is not None:
         return view
     return replace(view, scene=replace(view.scene, normal=estimate_normals(view.scene.xyz_m)))
-
-
-def splat_panels(
-    view: SceneView, camera: Camera, colors: Sequence[npt.NDArray[np.uint8]], size_px: tuple[int, int]
-) -> Pictures:
-    """The own renderer: geometry once, then a lookup for each panel."""
-    xyz = np.asarray(view.scene.xyz_m)
-    drawing = draw(xyz, view.scene.normal, disc_radius_m(xyz), camera, size_px)
-    return [drawing.paint(color, PAPER) for color in colors]
 
 
 def _compose(view: SceneView, summary: SceneSummary, panels: list[Panel], images: Pictures) -> Image.Image:
@@ -143,10 +137,8 @@ def _caption(pen: ImageDraw.ImageDraw, panel: Panel, left: int, upper: int) -> N
     pen.text((left + 2, upper + 6), panel.title, font=font(25, bold=True), fill=INK)
     x = left + 2 + pen.textlength(panel.title, font=font(25, bold=True)) + 16
     pen.text((x, upper + 10), panel.note, font=font(20), fill=PALE_INK)
-    if panel.title != "Error":
-        return
     right = left + PANEL_PX[0]
-    for name, color in (("unlabelled", UNLABELLED_COLOR), ("right", CORRECT_COLOR), ("wrong", WRONG_COLOR)):
+    for name, color in reversed(panel.key):
         right -= int(pen.textlength(name, font=font(18)))
         pen.text((right, upper + 12), name, font=font(18), fill=PALE_INK)
         pen.rounded_rectangle((right - 24, upper + 13, right - 7, upper + 30), radius=4, fill=color)

@@ -35,12 +35,21 @@ class Drawing:
     point: npt.NDArray[np.int64]
     shade: npt.NDArray[np.float32]
 
-    def paint(self, color: npt.NDArray[np.uint8], background: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
-        """(P, 3) colours of the points -> (H, W, 3) picture."""
+    def paint(
+        self, color: npt.NDArray[np.uint8], background: tuple[int, int, int], *, shading: float = 1.0
+    ) -> npt.NDArray[np.uint8]:
+        """(P, 3) colours of the points -> (H, W, 3) picture.
+
+        Args:
+            color: (P, 3) uint8.
+            background: colour where there is no point.
+            shading: how much of the light and the depth edges to apply, 0..1.
+        """
         is_point = self.point >= 0
+        shade = 1 + shading * (self.shade[is_point] - 1)
         fine = np.empty((*self.point.shape, 3), dtype=np.float32)
         fine[:] = background
-        fine[is_point] = color[self.point[is_point]] * self.shade[is_point][:, None]
+        fine[is_point] = color[self.point[is_point]] * shade[:, None]
         height, width = (side // SUPERSAMPLING for side in self.point.shape)
         blocks = fine.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3)
         return np.clip(blocks.mean(axis=(1, 3)), 0, 255).astype(np.uint8)
