@@ -13,9 +13,9 @@ from pointseg.synthetic.waves import Waves
 LEVEL = (110.0, 14.0)
 CONTRAST = (57.0, 5.0)
 #: Indoor light and automatic white balance: red and blue relative to green, mean and spread.
-WARMTH = ((1.08, 0.05), (0.86, 0.07))
+WARMTH = ((1.06, 0.05), (0.89, 0.07))
 #: Share of a base colour's distance from grey that reaches the scan.
-CHROMA = 0.7
+CHROMA = 1.1
 #: One camera frame gives its colours to about this many square metres.
 FRAME_M2 = 1.5
 
@@ -32,9 +32,10 @@ def colored(
     """
     plain = base.astype(np.float32)
     grey = plain.mean(axis=1, keepdims=True)
-    # Dirt, mottle and bad white balance change an object's colour from place to place.
-    mottle = Waves.draw(rng, count=40, wavelength_m=(0.12, 0.9), channels=3)(mesh.xyz_m)
-    reflected = np.maximum(grey + CHROMA * (plain - grey), 6) * np.maximum(1 + 0.05 * mottle, 0.5) / 255
+    # Dirt and wear change an object's colour from place to place, its brightness more than its tint.
+    mottle = Waves.draw(rng, count=40, wavelength_m=(0.12, 0.9), channels=4)(mesh.xyz_m)
+    wear = 1 + 0.10 * mottle[:, :1] + 0.015 * mottle[:, 1:]
+    reflected = np.maximum(grey + CHROMA * (plain - grey), 6) * np.maximum(wear, 0.5) / 255
     gain = _pattern(mesh, texture, rng)[:, None] + _light(mesh, rng)[:, None] + _exposure(mesh, rng)
     # The gains are of light; a display value is its power 1 / 2.2.
     display = 255 * reflected * np.exp(gain / np.float32(2.2))
@@ -54,11 +55,11 @@ def _pattern(mesh: ScanMesh, texture: IntArray, rng: np.random.Generator) -> Flo
     grain = rng.standard_normal(mesh.num_vertices).astype(np.float32)
     wave_u, wave_v = np.sin(2 * np.pi * u), np.sin(2 * np.pi * v)
     patterns = (
-        0.35 * grain,
-        0.5 * np.sin(2 * np.pi * (u + 0.3 * np.sin(2 * v))) + 0.35 * grain,
-        0.9 * np.sign(wave_u),
-        0.9 * grain,
-        0.9 * np.sign(wave_u * wave_v),
+        0.5 * grain,
+        0.7 * np.sin(2 * np.pi * (u + 0.3 * np.sin(2 * v))) + 0.5 * grain,
+        1.1 * np.sign(wave_u),
+        1.1 * grain,
+        1.1 * np.sign(wave_u * wave_v),
     )
     return strength * np.choose(texture, patterns).astype(np.float32)
 
@@ -88,7 +89,7 @@ def _exposure(mesh: ScanMesh, rng: np.random.Generator) -> FloatArray:
     # Frames are blended over some centimetres.
     seen_at = mesh.xyz_m + rng.normal(0, 0.04, mesh.xyz_m.shape).astype(np.float32)
     distance, frame = cKDTree(centre).query(seen_at)
-    gain = rng.normal(0, 0.45, (number, 1)) + rng.normal(0, 0.08, (number, 3))
+    gain = rng.normal(0, 0.55, (number, 1)) + rng.normal(0, 0.08, (number, 3))
     vignette = -0.7 * np.square(distance / 1.2)[:, None]
     return (gain[frame] + np.maximum(vignette, -2.0)).astype(np.float32)
 

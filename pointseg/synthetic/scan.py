@@ -16,7 +16,7 @@ from pointseg.synthetic.tessellate import tessellate
 from pointseg.synthetic.visibility import holes, scanned, without_crumbs
 
 #: Share of the segments inside annotated objects that annotators forgot.
-FORGOTTEN = 0.05
+FORGOTTEN = 0.07
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def scan_room(room: RoomModel, rng: np.random.Generator) -> Scan:
     mesh = mesh.with_vertices(scanned(mesh, _camera_track(room, rng)))
     if mesh.num_vertices == 0:
         raise ValueError(f"No camera sees anything of this room ({room.kind}, {len(room.objects)} objects).")
-    mesh = mesh.with_vertices(~holes(mesh, rng.uniform(0.0, 0.04), rng))
-    mesh = without_crumbs(mesh, 12)
+    mesh = mesh.with_vertices(~holes(mesh, rng.uniform(0.0, 0.02), rng))
+    mesh = without_crumbs(mesh, 20)
     color = np.concatenate([thing.color for thing in room.objects])
     texture = np.array([TEXTURES.index(thing.texture) for thing in room.objects])
     rgb = colored(mesh, color[mesh.quad], texture[mesh.object], rng)
@@ -98,8 +98,8 @@ def _surface(room: RoomModel, rng: np.random.Generator) -> ScanMesh:
     owner = np.repeat(np.arange(len(count)), count)
     extent = np.zeros(len(count))
     np.maximum.at(extent, owner, longest)
-    spacing = np.interp(extent, (0.2, 0.6, 3.0), (0.026, 0.036, 0.047)) * rng.uniform(0.9, 1.1, len(count))
-    return tessellate(quads, owner, rng, spacing_m=spacing[owner], jitter=0.38)
+    spacing = np.interp(extent, (0.2, 0.6, 3.0), (0.032, 0.042, 0.048)) * rng.uniform(0.9, 1.1, len(count))
+    return tessellate(quads, owner, rng, spacing_m=spacing[owner], jitter=0.38, merge_m=0.021)
 
 
 def _camera_track(room: RoomModel, rng: np.random.Generator) -> npt.NDArray[np.float64]:

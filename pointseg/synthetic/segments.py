@@ -14,7 +14,7 @@ MIN_VERTICES = 20
 CREASE_COST = 8.0
 
 
-def oversegment(mesh: ScanMesh, rng: np.random.Generator, *, mean_vertices: float = 75.0) -> IntArray:
+def oversegment(mesh: ScanMesh, rng: np.random.Generator, *, mean_vertices: float = 80.0) -> IntArray:
     """(V,) segment of each vertex, named by one of its vertices; a segment never spans two objects.
 
     Segments grow from random seeds along the mesh, rather along smooth surface than over creases. Most are a
@@ -51,7 +51,7 @@ def _seed_probability(
     _, group, size = np.unique(side, return_inverse=True, return_counts=True)
     wanted = mean_vertices * np.exp(rng.normal(0.0, 0.45, len(size)))
     whole = (size > 400) & (rng.random(len(size)) < 0.8)
-    wanted = np.where(whole, size / rng.uniform(1.0, 6.0, len(size)), wanted)
+    wanted = np.where(whole, size / rng.uniform(1.0, 4.0, len(size)), wanted)
     return (1 / np.maximum(wanted, 1.0))[group]
 
 

@@ -31,12 +31,12 @@ def rippled(mesh: ScanMesh, rng: np.random.Generator, *, ripple_m: float, noise_
     """Ripples of a hand's width, strong on some objects and in some places, and noise of single vertices.
 
     Small things melt and bulge in all directions; large smooth surfaces, which a camera tracks well, ripple
-    a third as much.
+    half as much.
     """
     ripple = Waves.draw(rng, count=40, wavelength_m=(0.18, 0.6), channels=3)(mesh.xyz_m)
     place = Waves.draw(rng, count=8, wavelength_m=(1.0, 4.0))(mesh.xyz_m)
     size = np.bincount(mesh.object)
-    strength = np.exp(rng.normal(0.0, 0.5, len(size))) * np.interp(size, (400, 1600), (1.0, 0.33))
+    strength = np.exp(rng.normal(0.0, 0.5, len(size))) * np.interp(size, (400, 1600), (1.0, 0.45))
     height = ripple_m * strength[mesh.object, None] * np.maximum(place + 0.7, 0.0) * ripple
     grain = noise_m * np.exp(0.5 * place) * rng.standard_normal((mesh.num_vertices, 1))
     return mesh.moved(mesh.xyz_m + height + grain * mesh.normal)
@@ -45,5 +45,5 @@ def rippled(mesh: ScanMesh, rng: np.random.Generator, *, ripple_m: float, noise_
 def reconstructed(mesh: ScanMesh, rng: np.random.Generator) -> ScanMesh:
     """All geometry errors, as strong as in a real scan of a room."""
     mesh = smoothed(mesh, strength=rng.uniform(0.3, 0.6))
-    mesh = rippled(mesh, rng, ripple_m=rng.uniform(0.006, 0.012), noise_m=rng.uniform(0.0010, 0.0025))
+    mesh = rippled(mesh, rng, ripple_m=rng.uniform(0.009, 0.015), noise_m=rng.uniform(0.0015, 0.003))
     return bent(mesh, rng, sd_m=rng.uniform(0.015, 0.035))

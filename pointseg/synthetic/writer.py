@@ -111,9 +111,10 @@ def _groups(scan: Scan, rng: np.random.Generator) -> list[dict[str, Any]]:
 
 def _segments_of(scan: Scan, chosen: npt.NDArray[np.bool_]) -> dict[int, list[int]]:
     """Object -> its segments among the chosen vertices, in ascending order."""
-    pairs = np.unique(np.stack((scan.object[chosen], scan.segment[chosen]), axis=1), axis=0)
-    things, start = np.unique(pairs[:, 0], return_index=True)
-    lists = np.split(pairs[:, 1], start[1:])
+    pairs = np.unique(scan.object[chosen] * scan.num_vertices + scan.segment[chosen])
+    owners, segments = np.divmod(pairs, scan.num_vertices)
+    things, start = np.unique(owners, return_index=True)
+    lists = np.split(segments, start[1:])
     return {int(thing): own.tolist() for thing, own in zip(things, lists, strict=False)}
 
 
