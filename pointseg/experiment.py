@@ -18,11 +18,16 @@ from pointseg.core.statistics import ClassStatistics
 from pointseg.data.dataset import StoreData
 from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline, split_at_voxelize
 from pointseg.data.transforms import TransformConfig
-from pointseg.losses.base import LossConfig, Objective
+from pointseg.losses.adaptive import PixelAdaptiveConfig
+from pointseg.losses.base import LossConfig, LossTerm, Objective
+from pointseg.losses.ceco import CenterCollapseConfig
 from pointseg.losses.cross_entropy import CrossEntropyConfig
+from pointseg.losses.suppression import PENALTY, OnBothBranches, SuppressionPenalty
+from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
 from pointseg.models.minkunet import MinkUNetConfig
 from pointseg.models.segmenter import Segmenter
+from pointseg.models.suppression import ClassSuppressionHeadConfig
 from pointseg.optim.optimizer import AdamWConfig, OptimizerConfig, SGDConfig
 from pointseg.optim.schedule import (
     ConstantConfig,
@@ -35,8 +40,16 @@ from pointseg.optim.schedule import (
 
 DATASETS: dict[str, type[StoreData]] = {"store": StoreData}
 BACKBONES: dict[str, type[MinkUNetConfig]] = {"minkunet": MinkUNetConfig}
-HEADS: dict[str, type[HeadConfig]] = {"linear": LinearHeadConfig}
-LOSSES: dict[str, type[LossConfig]] = {"cross_entropy": CrossEntropyConfig}
+HEADS: dict[str, type[HeadConfig]] = {
+    "linear": LinearHeadConfig,
+    "class_suppression": ClassSuppressionHeadConfig,
+}
+LOSSES: dict[str, type[LossConfig]] = {
+    "cross_entropy": CrossEntropyConfig,
+    "ceco": CenterCollapseConfig,
+    "tilted": TiltedCrossEntropyConfig,
+    "pat": PixelAdaptiveConfig,
+}
 OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"sgd": SGDConfig, "adamw": AdamWConfig}
 SCHEDULES: dict[str, type[ScheduleConfig]] = {
     "onecycle": OneCycleConfig,
@@ -160,6 +173,15 @@ class Experiment(Config):
     def _fits_together(self) -> Experiment:
         if any("." in name or not name for name in self.losses):
             raise ValueError("losses: names must not be empty or hold a dot")
+        if not any(loss.trains_classifier and loss.weight > 0 for loss in self.losses.values()):
+            raise ValueError(
+                f"losses: {', '.join(self.losses)} would leave the classifier untrained; add a "
+                "classification loss, such as main: {type: cross_entropy}"
+            )
+        if self.head.suppresses and PENALTY in self.losses:
+            raise ValueError(
+                f"losses: {PENALTY!r} is the name of the head's own penalty; choose another name"
+            )
         split_at_voxelize(self.augment)
         return self
 
@@ -183,10 +205,16 @@ class Experiment(Config):
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
     ) -> Objective:
         """The weighted sum of the losses for a training set."""
-        return Objective(
-            {
-                name: loss.build(statistics, label_space=label_space, feature_channels=feature_channels)
-                for name, loss in self.losses.items()
-            },
-            {name: loss.weight for name, loss in self.losses.items()},
-        )
+
+        def build(loss: LossConfig) -> LossTerm:
+            return loss.build(statistics, label_space=label_space, feature_channels=feature_channels)
+
+        weights = {name: loss.weight for name, loss in self.losses.items()}
+        if not self.head.suppresses:
+            return Objective({name: build(loss) for name, loss in self.losses.items()}, weights)
+        terms: dict[str, LossTerm] = {
+            name: OnBothBranches(build(loss), build(loss)) if loss.trains_classifier else build(loss)
+            for name, loss in self.losses.items()
+        }
+        terms[PENALTY] = SuppressionPenalty()
+        return Objective(terms, {**weights, PENALTY: 1.0})

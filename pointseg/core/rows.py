@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,15 +13,19 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class Suppressed:
-    """What a class-suppressing head adds to a prediction (DropClass, METHODS: class suppression).
+    """What a class-suppressing head adds to a prediction (DropClass).
 
     Args:
         logits: (N, K) logits computed from the suppressed features, row by row beside the plain ones.
         dropped: (M,) int64 train indices of the classes that were suppressed in this forward.
+        share: weight of the suppressed logits' loss, in [0, 1]; that of the plain ones' is the rest.
+        alpha: weight of the penalty on the probability of the dropped classes.
     """
 
     logits: Tensor
     dropped: Tensor
+    share: float = 1.0
+    alpha: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,6 @@ def drop_unlabelled(
         num_samples=num_samples,
         features=features[rows],
         classifier_weight=classifier_weight,
-        suppressed=None if suppressed is None else Suppressed(suppressed.logits[rows], suppressed.dropped),
+        suppressed=None if suppressed is None else replace(suppressed, logits=suppressed.logits[rows]),
         progress=progress,
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
+import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor, nn
 
 from pointseg.config import Config
 from pointseg.core.labels import LabelSpace
-from pointseg.core.rows import Supervised, Suppressed
+from pointseg.core.rows import Supervised
 from pointseg.core.statistics import ClassStatistics
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -24,7 +26,14 @@ class LossTerm(nn.Module):
     labelled row and always outside autocast, in float32 or wider. Running state (buffers) is updated in
     ``forward`` while training, as BatchNorm does, and is saved with the checkpoint. Randomness comes from
     torch's global generator, which the trainer seeds anew for each step, equally on all processes.
+
+    Attributes:
+        accepts_ignored: whether ``labels`` may hold IGNORE, even everywhere: the term then leaves those rows
+            out by itself, and with no other row gives a connected zero. Where a class-suppressing head needs
+            rows left out, all other terms get a copy without them.
     """
+
+    accepts_ignored: bool = False
 
     def forward(self, supervised: Supervised) -> Tensor:
         raise TypeError(f"{type(self).__name__} must define forward(supervised) -> scalar.")
@@ -35,7 +44,13 @@ class LossConfig(Config):
 
     Args:
         weight: factor of this term in the objective.
+
+    Attributes:
+        trains_classifier: whether the term is a classification loss of the logits. An experiment needs one,
+            and a class-suppressing head applies it to both of its sets of logits.
     """
+
+    trains_classifier: ClassVar[bool] = True
 
     weight: float = Field(default=1.0, ge=0)
 
@@ -77,13 +92,13 @@ class Objective(nn.Module):
     def forward(self, supervised: Supervised) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss and its unweighted, detached parts by name.
 
-        A batch without a labelled row gives zeros that are connected to every parameter: the backward pass
-        and data-parallel training go on as usual, and no running state moves.
+        A batch without a labelled row (on any process) gives zeros that are connected to every parameter: the
+        backward pass and data-parallel training go on as usual, and no running state moves.
         """
         # Terms run in float32: class sums and log-sum-exp lose too much in 16 bits.
         with torch.autocast(supervised.logits.device.type, enabled=False):
             supervised = _at_least_float32(supervised)
-            if supervised.labels.numel() == 0:
+            if _is_empty_somewhere(supervised.labels):
                 zero = self._connected_zero(supervised)
                 return zero, {name: zero.detach() for name in self.terms}
             values = {name: term(supervised) for name, term in self.terms.items()}
@@ -91,12 +106,26 @@ class Objective(nn.Module):
             return total, {name: value.detach() for name, value in values.items()}
 
     def _connected_zero(self, supervised: Supervised) -> Tensor:
-        zero = supervised.logits.sum() + supervised.features.sum()
+        # Times zero: it may be another process that has no rows.
+        zero = 0.0 * (supervised.logits.sum() + supervised.features.sum())
         if supervised.suppressed is not None:
-            zero = zero + supervised.suppressed.logits.sum()
+            zero = zero + 0.0 * supervised.suppressed.logits.sum()
         for parameter in self.parameters():
             zero = zero + 0.0 * parameter.sum()
         return zero
+
+
+def _is_empty_somewhere(labels: Tensor) -> bool:
+    """Whether this process or any other has no labelled row.
+
+    All processes must agree: a term may sum over processes, and one that skipped it would leave them waiting.
+    """
+    is_empty = labels.numel() == 0
+    if not (dist.is_available() and dist.is_initialized()):
+        return is_empty
+    anywhere = torch.tensor(is_empty, dtype=torch.int32, device=labels.device)
+    dist.all_reduce(anywhere, dist.ReduceOp.MAX)
+    return bool(anywhere)
 
 
 def _at_least_float32(supervised: Supervised) -> Supervised:
@@ -109,5 +138,5 @@ def _at_least_float32(supervised: Supervised) -> Supervised:
         logits=widen(supervised.logits),
         features=widen(supervised.features),
         classifier_weight=None if weight is None else widen(weight),
-        suppressed=None if suppressed is None else Suppressed(widen(suppressed.logits), suppressed.dropped),
+        suppressed=None if suppressed is None else replace(suppressed, logits=widen(suppressed.logits)),
     )

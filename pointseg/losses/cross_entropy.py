@@ -13,6 +13,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import Supervised
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig, LossTerm
+from pointseg.losses.softmax_rows import mean_cross_entropy
 
 ClassWeights = Literal["none", "inverse", "inverse_sqrt", "median_frequency", "log"]
 
@@ -46,6 +47,7 @@ class CrossEntropy(LossTerm):
     Source: torch.nn.functional.cross_entropy.
     """
 
+    accepts_ignored = True
     class_weights: Tensor | None
 
     def __init__(self, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> None:
@@ -54,10 +56,17 @@ class CrossEntropy(LossTerm):
         self.register_buffer("class_weights", class_weights)
 
     def forward(self, supervised: Supervised) -> Tensor:
-        weight = None if self.class_weights is None else self.class_weights.to(supervised.logits.dtype)
-        return F.cross_entropy(
-            supervised.logits, supervised.labels, weight=weight, label_smoothing=self.label_smoothing
+        logits, labels = supervised.logits, supervised.labels
+        if self.class_weights is None and self.label_smoothing == 0:
+            return mean_cross_entropy(logits, labels)
+        valid = labels >= 0
+        weight = None if self.class_weights is None else self.class_weights.to(logits.dtype)
+        total = F.cross_entropy(
+            logits, labels, weight=weight, label_smoothing=self.label_smoothing, reduction="sum"
         )
+        mass = valid.sum() if weight is None else weight[labels[valid]].sum()
+        # The sum is zero too where no row has a label.
+        return total / torch.where(mass > 0, mass, 1)
 
 
 def class_weights(statistics: ClassStatistics, kind: ClassWeights) -> Tensor:

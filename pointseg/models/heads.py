@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -30,7 +30,13 @@ class Head(nn.Module):
 
 
 class HeadConfig(Config):
-    """Base of the heads' options; each head derives from it and adds ``type: Literal[...]``."""
+    """Base of the heads' options; each head derives from it and adds ``type: Literal[...]``.
+
+    Attributes:
+        suppresses: whether its predictions hold ``suppressed`` logits while training.
+    """
+
+    suppresses: ClassVar[bool] = False
 
     def build(self, in_channels: int, num_classes: int) -> Head:
         """The head for D = ``in_channels`` features and K = ``num_classes``."""

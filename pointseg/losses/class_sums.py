@@ -1,0 +1,60 @@
+"""Sums over the rows of each class: the reduction that class-wise losses share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pointseg.losses.processes import sum_over_processes
+
+
+def class_sums(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Sum of the rows of each class.
+
+    Args:
+        values: (N,) or (N, D).
+        labels: (N,) int64; rows outside 0..K-1 belong to no class.
+        num_classes: K.
+
+    Returns:
+        (K,) or (K, D); zero for absent classes; differentiable in ``values``.
+    """
+    total = values.new_zeros((num_classes + 1, *values.shape[1:]))
+    return total.index_add(0, class_bins(labels, num_classes), values)[:num_classes]
+
+
+def class_bins(labels: Tensor, num_classes: int) -> Tensor:
+    """Labels with K in place of everything outside 0..K-1.
+
+    One spare bin takes the rows without a class: no copy of (N, D) without them is made.
+    """
+    return torch.where((labels >= 0) & (labels < num_classes), labels, num_classes)
+
+
+def class_counts(labels: Tensor, num_classes: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(K,) number of rows of each class, counted in integers (float32 stops counting at 16,777,216)."""
+    valid = labels[(labels >= 0) & (labels < num_classes)]
+    return torch.bincount(valid, minlength=num_classes).to(dtype)
+
+
+def class_means(
+    values: Tensor, labels: Tensor, num_classes: int, *, synchronize: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Mean of the rows of each class and their number, over all processes where ``synchronize``.
+
+    Args: see :func:`class_sums`.
+
+    Returns:
+        (K,) or (K, D) means, zero for absent classes, and (K,) counts of the same type.
+    """
+    sums = class_sums(values, labels, num_classes)
+    counts = class_counts(labels, num_classes, dtype=values.dtype)
+    if synchronize:
+        sums, counts = sum_over_processes(sums), sum_over_processes(counts)
+    return sums / counts.clamp(min=1).reshape(-1, *[1] * (values.ndim - 1)), counts
+
+
+def mean_over_present(values: Tensor, counts: Tensor) -> Tensor:
+    """Mean of (K,) ``values`` over the classes with a row; 0, connected to the graph, if there is none."""
+    present = counts > 0
+    return torch.where(present, values, torch.zeros_like(values)).sum() / present.sum().clamp(min=1)

@@ -1,0 +1,48 @@
+"""Class priors: from a file or from counts to the log prior that losses add to logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+def log_prior(prior: Tensor, num_classes: int) -> Tensor:
+    """(K,) positive numbers, in any unit -> (K,) float32 log of their shares.
+
+    Raises:
+        ValueError: for another number of classes, or a number that is not positive and finite.
+    """
+    if prior.shape != (num_classes,):
+        raise ValueError(
+            f"The prior must have {num_classes} numbers, one a class; got shape {tuple(prior.shape)}."
+        )
+    if not bool((prior > 0).all() and prior.isfinite().all()):
+        raise ValueError(
+            "The prior must be positive and finite; give absent classes a small count, such as 1."
+        )
+    return (prior.double() / prior.double().sum()).log().float()
+
+
+def read_prior(path: Path, num_classes: int) -> Tensor:
+    """A text file with one positive number a class, in the order of the train indices.
+
+    Raises:
+        ValueError: if there is no such file, it does not hold numbers, or not one for each class.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"No prior file {path}; expected scene_frequency, none, or a text file with one number a class."
+        )
+    words = path.read_text(encoding="utf-8").split()
+    try:
+        prior = torch.tensor([float(word) for word in words], dtype=torch.float64)
+    except ValueError as error:
+        raise ValueError(f"{path}: a prior file holds one number a class; {error}.") from None
+    if len(words) != num_classes:
+        raise ValueError(
+            f"{path}: {len(words)} numbers for {num_classes} classes; a prior file holds one number a class, "
+            "in the order of the train indices."
+        )
+    return prior

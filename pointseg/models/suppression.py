@@ -1,0 +1,194 @@
+"""DropClass: a head that suppresses random classes in the features; the others must do without them.
+
+Source: Chu, Kim, Han, "Learning Debiased and Disentangled Representations for Semantic Segmentation"
+(DropClass), NeurIPS 2021, arXiv 2111.00531, and its released code.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pointseg.core.prediction import Prediction
+from pointseg.core.rows import Suppressed
+from pointseg.models.heads import Head, HeadConfig
+
+SampleFrom = Literal["all", "present"]
+
+
+class ClassSuppressionHead(Head):
+    """Classifier on features and, beside it, on features from which random classes are suppressed.
+
+    With classifier rows W_c and keep marks r_c (0 for dropped classes), the class-specific features
+    ReLU(W_c * A) are averaged over the kept classes, A_gated = sum_c r_c ReLU(W_c * A) / sum_c r_c, and
+    mapped by A_drop = ReLU(BN(Linear(A_gated))); the same classifier scores A and A_drop.
+
+    In training ``logits`` are those of A and ``suppressed`` those of A_drop: with probability p = progress,
+    classes are dropped, else none. The same ones on all processes of a data-parallel run. At evaluation
+    ``logits`` and ``features`` are those of A_drop with nothing dropped. The loss of both is
+    pointseg.losses.ClassSuppression.
+
+    Args:
+        feature_dim: D.
+        num_classes: K.
+        alpha: weight of the penalty on the dropped classes' probability.
+        num_dropped: classes dropped at a time. One, as released, changes the gate little where K is large;
+            about K / 20 has the published strength.
+        sample_from: ``all`` K classes alike, as released, or those ``present`` in the labels of the batch, of
+            which one at least is kept where there are two.
+
+    Raises:
+        ValueError: if not 1 <= num_dropped < K, alpha is negative, or an option is unknown.
+
+    Departure: the released code gates with g = sum_c r_c ReLU(W_c) / sum_c r_c, which equals the published
+    form for features without negative values only. Here negative values have a gate of their own, ReLU(W a) =
+    ReLU(W) a+ + ReLU(-W) a-, so that the published form holds for all features, without an N x K x D tensor.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        num_classes: int,
+        *,
+        alpha: float = 10.0,
+        num_dropped: int = 1,
+        sample_from: SampleFrom = "all",
+    ) -> None:
+        super().__init__()
+        if not 1 <= num_dropped < num_classes:
+            raise ValueError(
+                f"num_dropped must be 1 to {num_classes - 1}, fewer than the {num_classes} classes; "
+                f"got {num_dropped}."
+            )
+        if not (math.isfinite(alpha) and alpha >= 0):
+            raise ValueError(f"alpha must be 0 or more; got {alpha}.")
+        if sample_from not in ("all", "present"):
+            raise ValueError(f"sample_from must be all or present; got {sample_from!r}.")
+        self.feature_dim, self.num_classes = feature_dim, num_classes
+        self.alpha, self.num_dropped, self.sample_from = float(alpha), num_dropped, sample_from
+        self.classifier = nn.Linear(feature_dim, num_classes)
+        self.linear = nn.Linear(feature_dim, feature_dim)
+        self.norm = nn.BatchNorm1d(feature_dim)
+
+    def forward(self, features: Tensor, labels: Tensor | None = None, progress: float = 0.0) -> Prediction:
+        """Class scores.
+
+        Args:
+            features: A, (N, D) or (B, D, *S).
+            labels: (N,) or (B, *S); needed in training with ``sample_from="present"`` only. Values outside
+                0..K-1 are no class.
+            progress: p, share of the training that is done, in [0, 1].
+        """
+        rows = features if features.ndim == 2 else features.movedim(1, -1).reshape(-1, features.shape[1])
+        weight = self.classifier.weight
+        if not self.training:
+            refined = self._refined(rows, torch.ones(self.num_classes, device=rows.device))
+            return Prediction(
+                logits=_laid_out_as(features, self.classifier(refined)),
+                features=_laid_out_as(features, refined),
+                classifier_weight=weight,
+            )
+        dropped = self._draw(labels, progress, rows.device)
+        refined = self._refined(rows, torch.ones_like(dropped, dtype=torch.float32).masked_fill(dropped, 0.0))
+        return Prediction(
+            logits=_laid_out_as(features, self.classifier(rows)),
+            features=features,
+            classifier_weight=weight,
+            suppressed=Suppressed(
+                _laid_out_as(features, self.classifier(refined)),
+                torch.nonzero(dropped).squeeze(1),
+                share=progress,
+                alpha=self.alpha,
+            ),
+        )
+
+    def gated(self, rows: Tensor, keep: Tensor) -> Tensor:
+        """sum_c r_c ReLU(W_c * A) / sum_c r_c of ``rows`` A (N, D); r = ``keep`` (K,), zeros and ones."""
+        # Sums over classes and the product run in float32 also under autocast.
+        weight = self.classifier.weight.to(torch.promote_types(self.classifier.weight.dtype, torch.float32))
+        share = (keep / keep.sum()).to(weight.dtype)[:, None]
+        positive = (share * F.relu(weight)).sum(0)
+        negative = (share * F.relu(-weight)).sum(0)
+        return rows * torch.where(rows > 0, positive, -negative)
+
+    def _refined(self, rows: Tensor, keep: Tensor) -> Tensor:
+        hidden = self.linear(self.gated(rows, keep))
+        if self.training and len(rows) < 2 and isinstance(self.norm, nn.BatchNorm1d):
+            # One row has no variance; torch refuses it.
+            norm = self.norm
+            hidden = F.batch_norm(
+                hidden, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+            )
+        else:
+            hidden = self.norm(hidden)
+        return F.relu(hidden)
+
+    @torch.no_grad()
+    def _draw(self, labels: Tensor | None, progress: float, device: torch.device) -> Tensor:
+        """(K,) bool: the classes to drop in this forward, the same on all processes."""
+        if not 0 <= progress <= 1:
+            raise ValueError(f"progress must lie in [0, 1]; got {progress}.")
+        # As many random numbers with and without a drop: later ones do not depend on it.
+        drop, order = torch.rand(()) < progress, torch.rand(self.num_classes)
+        number = self.num_dropped
+        if self.sample_from == "present":
+            present = self._present(labels, device)
+            order = order.masked_fill(~present, -1.0)
+            count = int(present.sum())
+            number = min(number, max(count - 1, min(count, 1)))
+        dropped = torch.zeros(self.num_classes, dtype=torch.uint8)
+        if drop:
+            dropped[order.topk(number).indices] = 1
+        dropped = dropped.to(device)
+        if _data_parallel():
+            dist.broadcast(dropped, src=0)
+        return dropped.bool()
+
+    def _present(self, labels: Tensor | None, device: torch.device) -> Tensor:
+        """(K,) bool on the CPU: classes with a row on any process."""
+        if labels is None:
+            raise ValueError(
+                "sample_from='present' needs labels in training: call with (features, labels, progress)."
+            )
+        present = torch.zeros(self.num_classes, dtype=torch.uint8, device=device)
+        present[labels[(labels >= 0) & (labels < self.num_classes)].long()] = 1
+        if _data_parallel():
+            dist.all_reduce(present, op=dist.ReduceOp.MAX)
+        return present.cpu().bool()
+
+
+class ClassSuppressionHeadConfig(HeadConfig):
+    """Options of :class:`ClassSuppressionHead`."""
+
+    suppresses: ClassVar[bool] = True
+
+    type: Literal["class_suppression"] = "class_suppression"
+    alpha: float = Field(default=10.0, ge=0)
+    num_dropped: int = Field(default=1, ge=1)
+    sample_from: SampleFrom = "all"
+
+    def build(self, in_channels: int, num_classes: int) -> ClassSuppressionHead:
+        return ClassSuppressionHead(
+            in_channels,
+            num_classes,
+            alpha=self.alpha,
+            num_dropped=self.num_dropped,
+            sample_from=self.sample_from,
+        )
+
+
+def _laid_out_as(features: Tensor, rows: Tensor) -> Tensor:
+    """Rows (N, C) back in the layout of ``features``, (B, C, *S)."""
+    if features.ndim == 2:
+        return rows
+    return rows.reshape(features.shape[0], *features.shape[2:], -1).movedim(-1, 1)
+
+
+def _data_parallel() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
