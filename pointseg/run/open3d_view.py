@@ -57,7 +57,10 @@ def write_open3d_picture(
 
 
 def show_window(
-    title: str, xyz_m: npt.NDArray[np.float32], colorings: Mapping[str, npt.NDArray[np.uint8]]
+    title: str,
+    xyz_m: npt.NDArray[np.float32],
+    colorings: Mapping[str, npt.NDArray[np.uint8]],
+    camera: Camera,
 ) -> None:
     """Open a window on the points until it is closed; the keys 1, 2, ... switch between the colourings.
 
@@ -65,7 +68,8 @@ def show_window(
         Open3DError: if no window can be opened here.
     """
     arrays = {f"color_{name}": color for name, color in colorings.items()}
-    _run("window", {"xyz": xyz_m, **arrays}, title, timeout_s=None)
+    view = {"eye": camera.eye, "target": camera.target}
+    _run("window", {"xyz": xyz_m, **view, **arrays}, title, timeout_s=None)
 
 
 def _run(job: str, arrays: Mapping[str, npt.NDArray[Any]], *arguments: str, timeout_s: float | None) -> None:
@@ -78,7 +82,8 @@ def _run(job: str, arrays: Mapping[str, npt.NDArray[Any]], *arguments: str, time
         except subprocess.TimeoutExpired:
             raise Open3DError(f"it took more than {timeout_s:.0f} s") from None
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        # A Python error ends its own traceback; a signal leaves whatever the driver said long before.
+        lines = [line for line in done.stderr.splitlines() if line.strip()] if done.returncode > 0 else []
         raise Open3DError(lines[-1] if lines else f"it ended with exit code {done.returncode}")
 
 
@@ -149,6 +154,12 @@ def _window(arrays: Mapping[str, npt.NDArray[Any]], title: str) -> None:
     window.add_geometry(cloud)
     for number, name in enumerate(names, 1):
         window.register_key_callback(ord(str(number)), switch_to(name))
+    window.get_render_option().point_size = 4.0
+    control = window.get_view_control()
+    control.set_lookat(arrays["target"])
+    control.set_front(arrays["eye"] - arrays["target"])
+    control.set_up((0.0, 0.0, 1.0))
+    control.set_zoom(0.55)
     window.run()
     window.destroy_window()
 

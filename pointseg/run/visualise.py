@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 
 from pointseg.core.scene import Scene
 from pointseg.data.dataset import read_whole
 from pointseg.data.store import Store
+from pointseg.run.camera import Camera
 from pointseg.run.checkpoint import load_run
 from pointseg.run.cloud_file import read_cloud_file
 from pointseg.run.folder import RunFolder
@@ -151,6 +153,12 @@ def _open3d_picture(view: SceneView, path: Path) -> None:
     write_open3d_picture(path, xyz, view.scene.normal, disc_radius_m(xyz), color, camera)
 
 
-def _window_content(view: SceneView, summary: SceneSummary) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    view = view.thinned(WINDOW_POINTS)
-    return view.scene.xyz_m, {panel.title: panel.colors for panel in panels_of(view, summary)}
+def _window_content(
+    view: SceneView, summary: SceneSummary
+) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.uint8]], Camera]:
+    """Points without the surfaces that hide the inside, their colourings, and where to look from."""
+    view = with_normals(view.thinned(WINDOW_POINTS))
+    camera = aim_camera(view)
+    view = view.select(front_of(view.scene.xyz_m, view.scene.normal, camera.eye))
+    colorings = {panel.title: panel.colors for panel in panels_of(view, summary)}
+    return np.asarray(view.scene.xyz_m), colorings, camera
