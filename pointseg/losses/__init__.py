@@ -8,19 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pointseg.core.simplex import simplex_etf
     from pointseg.losses.adaptive import PixelAdaptive
     from pointseg.losses.ceco import CenterCollapse
-    from pointseg.losses.simplex import simplex_etf
     from pointseg.losses.suppression import ClassSuppression
     from pointseg.losses.tilted import TiltedCrossEntropy
 
-#: Public name -> module that holds it.
+#: Public name -> module of pointseg that holds it.
 _HOMES = {
-    "CenterCollapse": "ceco",
-    "ClassSuppression": "suppression",
-    "PixelAdaptive": "adaptive",
-    "TiltedCrossEntropy": "tilted",
-    "simplex_etf": "simplex",
+    "CenterCollapse": "losses.ceco",
+    "ClassSuppression": "losses.suppression",
+    "PixelAdaptive": "losses.adaptive",
+    "TiltedCrossEntropy": "losses.tilted",
+    "simplex_etf": "core.simplex",
 }
 
 __all__ = ["CenterCollapse", "ClassSuppression", "PixelAdaptive", "TiltedCrossEntropy", "simplex_etf"]
@@ -29,7 +29,7 @@ __all__ = ["CenterCollapse", "ClassSuppression", "PixelAdaptive", "TiltedCrossEn
 def __getattr__(name: str) -> Any:
     # Loaded when first used: who needs one loss does not import all.
     if name in _HOMES:
-        return getattr(import_module(f"pointseg.losses.{_HOMES[name]}"), name)
+        return getattr(import_module(f"pointseg.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'pointseg.losses' has no attribute {name!r}")
 
 

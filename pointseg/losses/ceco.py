@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE, Supervised
+from pointseg.core.simplex import simplex_etf
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig, LossTerm
 from pointseg.losses.center_projection import CenterProjection, class_moments
@@ -24,7 +25,6 @@ from pointseg.losses.class_sums import class_counts, class_sums
 from pointseg.losses.layout import as_rows, at_least_float32, checked_labels
 from pointseg.losses.prior import log_prior, read_prior
 from pointseg.losses.processes import sum_over_processes
-from pointseg.losses.simplex import simplex_etf
 
 Projection = Literal["none", "frozen", "learned"]
 Scope = Literal["batch", "scene"]
