@@ -20,10 +20,24 @@ from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline, split_at_voxelize
 from pointseg.data.transforms import TransformConfig
 from pointseg.losses.adaptive import PixelAdaptiveConfig
 from pointseg.losses.base import LossConfig, LossTerm, Objective
+from pointseg.losses.blv import BalancingLogitVariationConfig
 from pointseg.losses.ceco import CenterCollapseConfig
 from pointseg.losses.cross_entropy import CrossEntropyConfig
+from pointseg.losses.dice import DiceConfig
+from pointseg.losses.dot_regression import DotRegressionConfig
+from pointseg.losses.eqlv2 import EqualizationLossV2Config
+from pointseg.losses.focal import FocalConfig
+from pointseg.losses.ldam import LDAMConfig
+from pointseg.losses.logit_adjustment import BalancedSoftmaxConfig, LogitAdjustmentConfig
+from pointseg.losses.lovasz import LovaszConfig
+from pointseg.losses.recall import RecallConfig
+from pointseg.losses.region_rebalance import RegionRebalanceConfig
+from pointseg.losses.seesaw import SeesawConfig
 from pointseg.losses.suppression import PENALTY, OnBothBranches, SuppressionPenalty
 from pointseg.losses.tilted import TiltedCrossEntropyConfig
+from pointseg.losses.top_k import TopKConfig
+from pointseg.models.cosine import CosineHeadConfig
+from pointseg.models.etf import ETFHeadConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
 from pointseg.models.minkunet import MinkUNetConfig
 from pointseg.models.segmenter import Segmenter
@@ -42,6 +56,8 @@ DATASETS: dict[str, type[StoreData]] = {"store": StoreData}
 BACKBONES: dict[str, type[MinkUNetConfig]] = {"minkunet": MinkUNetConfig}
 HEADS: dict[str, type[HeadConfig]] = {
     "linear": LinearHeadConfig,
+    "cosine": CosineHeadConfig,
+    "etf": ETFHeadConfig,
     "class_suppression": ClassSuppressionHeadConfig,
 }
 LOSSES: dict[str, type[LossConfig]] = {
@@ -49,6 +65,19 @@ LOSSES: dict[str, type[LossConfig]] = {
     "ceco": CenterCollapseConfig,
     "tilted": TiltedCrossEntropyConfig,
     "pat": PixelAdaptiveConfig,
+    "balanced_softmax": BalancedSoftmaxConfig,
+    "blv": BalancingLogitVariationConfig,
+    "dice": DiceConfig,
+    "dot_regression": DotRegressionConfig,
+    "eqlv2": EqualizationLossV2Config,
+    "focal": FocalConfig,
+    "ldam": LDAMConfig,
+    "logit_adjustment": LogitAdjustmentConfig,
+    "lovasz": LovaszConfig,
+    "recall": RecallConfig,
+    "region_rebalance": RegionRebalanceConfig,
+    "seesaw": SeesawConfig,
+    "top_k": TopKConfig,
 }
 OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"sgd": SGDConfig, "adamw": AdamWConfig}
 SCHEDULES: dict[str, type[ScheduleConfig]] = {
@@ -178,6 +207,13 @@ class Experiment(Config):
                 f"losses: {', '.join(self.losses)} would leave the classifier untrained; add a "
                 "classification loss, such as main: {type: cross_entropy}"
             )
+        head = getattr(self.head, "type", None)
+        for name, loss in self.losses.items():
+            if loss.needs_head not in (None, head):
+                raise ValueError(
+                    f"losses.{name}: this loss makes sense with the {loss.needs_head} head only; set "
+                    f"head: {{type: {loss.needs_head}}} or choose another loss"
+                )
         if self.head.suppresses and PENALTY in self.losses:
             raise ValueError(
                 f"losses: {PENALTY!r} is the name of the head's own penalty; choose another name"

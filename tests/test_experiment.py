@@ -46,7 +46,7 @@ def test_the_key_of_a_row_is_the_type_in_yaml(table: dict[str, Any]) -> None:
     [
         ("optimizer={type: sgd, lrr: 1}", "did you mean 'lr'"),
         ("optimizer={lr: 1}", "give its type, one of sgd, adamw"),
-        ("losses.cross_entropy.label_smothing=0.1", "did you mean 'label_smoothing'"),
+        ("losses.main={type: cross_entropy, label_smothing: 0.1}", "did you mean 'label_smoothing'"),
         ("schedule={type: onecicle}", "onecycle"),
         ("train.epochs=3", "exactly one of train.steps and train.epochs"),
         ("losses={}", "losses"),

@@ -48,9 +48,11 @@ class LossConfig(Config):
     Attributes:
         trains_classifier: whether the term is a classification loss of the logits. An experiment needs one,
             and a class-suppressing head applies it to both of its sets of logits.
+        needs_head: type of the head without which the loss makes no sense, or None.
     """
 
     trains_classifier: ClassVar[bool] = True
+    needs_head: ClassVar[str | None] = None
 
     weight: float = Field(default=1.0, ge=0)
 

@@ -20,8 +20,8 @@ from pointseg.losses.row_loss import LogitTerm, RowLoss
 class BalancingLogitVariation(RowLoss):
     """Cross entropy of z_c + |e| v_c, e = clamp(Normal(0, sigma), -1, 1) drawn for each row and class.
 
-    v_c = (log sum n - log n_c) / max over classes: 1 for the rarest, near 0 for the most frequent. In evaluation
-    mode there is no noise.
+    v_c = (log sum n - log n_c) / max over classes: 1 for the rarest, near 0 for the most frequent. In
+    evaluation mode there is no noise.
 
     Args:
         counts: (K,) positive class counts n.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -13,9 +14,10 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import Supervised
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig, LossTerm
+from pointseg.losses.prior import CountUnit, training_counts
 from pointseg.losses.softmax_rows import mean_cross_entropy
 
-ClassWeights = Literal["none", "inverse", "inverse_sqrt", "median_frequency", "log"]
+ClassWeights = Literal["none", "inverse", "inverse_sqrt", "median_frequency", "log", "class_balanced"]
 
 
 class CrossEntropyConfig(LossConfig):
@@ -24,16 +26,19 @@ class CrossEntropyConfig(LossConfig):
     Args:
         label_smoothing: share of the target spread evenly over all classes.
         class_weights: see :func:`class_weights`.
+        beta: of the ``class_balanced`` weights.
     """
 
     type: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_weights: ClassWeights = "none"
+    beta: float = Field(default=0.9999, ge=0, lt=1)
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
     ) -> CrossEntropy:
-        weights = None if self.class_weights == "none" else class_weights(statistics, self.class_weights)
+        kind = self.class_weights
+        weights = None if kind == "none" else class_weights(statistics, kind, beta=self.beta)
         return CrossEntropy(label_smoothing=self.label_smoothing, class_weights=weights)
 
 
@@ -69,7 +74,9 @@ class CrossEntropy(LossTerm):
         return total / torch.where(mass > 0, mass, 1)
 
 
-def class_weights(statistics: ClassStatistics, kind: ClassWeights) -> Tensor:
+def class_weights(
+    statistics: ClassStatistics, kind: ClassWeights, *, beta: float = 0.9999, count: CountUnit = "points"
+) -> Tensor:
     """(K,) float32 class weights, scaled so that their mean over the classes of the training set is 1.
 
     With n_c points of class c, f_c = n_c / sum n, and s_c samples that contain it:
@@ -81,6 +88,8 @@ def class_weights(statistics: ClassStatistics, kind: ClassWeights) -> Tensor:
       it. Source: Eigen and Fergus, ICCV 2015, who divide by the size of those samples; we take samples as
       equal in size, since the manifest counts points and samples only.
     - ``log``: 1 / log(1.02 + f_c). Source: ENet, arXiv 1606.02147.
+    - ``class_balanced``: (1 - beta) / (1 - beta^n_c), which ends at 1 - beta for n_c far above 1 / (1 -
+      beta); with s_c for n_c where ``count`` is ``samples``. Source: Cui et al., CVPR 2019, arXiv 1901.05555.
 
     A class without a training point gets the weight of the rarest class that has one.
 
@@ -96,6 +105,10 @@ def class_weights(statistics: ClassStatistics, kind: ClassWeights) -> Tensor:
         mean_points = points / samples.clamp(min=1)
         # torch.median takes the lower middle value; the median of an even number is their mean.
         raw = mean_points[present].quantile(0.5) / mean_points
+    elif kind == "class_balanced":
+        # expm1 and log keep the digits of 1 - beta^n for n of one and beta near 1.
+        counts = training_counts(statistics, count)
+        raw = (1 - beta) / -torch.expm1(counts * math.log(beta)) if beta > 0 else torch.ones_like(counts)
     elif kind == "log":
         raw = 1 / torch.log(1.02 + frequency)
     else:

@@ -28,7 +28,9 @@ class DiceLoss(RowLoss):
     Source: Milletari et al., "V-Net", 3DV 2016.
     """
 
-    def __init__(self, *, exponent: Literal[1, 2] = 2, smooth: float = 1.0, ignore_index: int = IGNORE) -> None:
+    def __init__(
+        self, *, exponent: Literal[1, 2] = 2, smooth: float = 1.0, ignore_index: int = IGNORE
+    ) -> None:
         super().__init__(ignore_index=ignore_index)
         if exponent not in (1, 2):
             raise ValueError(f"exponent must be 1 or 2; got {exponent}.")

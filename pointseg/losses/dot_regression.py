@@ -20,8 +20,8 @@ class DotRegression(nn.Module):
     Args:
         ignore_index: label of rows to leave out.
 
-    Shapes: features (N, D) or (B, D, H, W), labels (N,) or (B, H, W), class vectors (K, D); returns a scalar, 0 and
-    connected to the features if there is no labelled row.
+    Shapes: features (N, D) or (B, D, H, W), labels (N,) or (B, H, W), class vectors (K, D); returns a scalar,
+    0 and connected to the features if there is no labelled row.
 
     Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022.
     """
@@ -47,7 +47,7 @@ class DotRegression(nn.Module):
 class DotRegressionConfig(LossConfig):
     """Options of :class:`DotRegression`; it has none. It needs the ``etf`` head."""
 
-    needs_head: ClassVar[str] = "etf"
+    needs_head: ClassVar[str | None] = "etf"
 
     type: Literal["dot_regression"] = "dot_regression"
 

@@ -22,11 +22,12 @@ class EqualizationLossV2(RowLoss):
     """Mean over rows of sum_c w_c BCE(z_c, [c = y]).
 
     With g_c the ratio of the accumulated positive to negative gradient of class c, and
-    f(g) = 1 / (1 + exp(-gamma (g - mu))): w_c = 1 + alpha (1 - f(g_c)) for the true class, f(g_c) for the others.
-    Gradients are accumulated as |sigmoid(z) - target| times their weight. g is infinite before the first batch.
+    f(g) = 1 / (1 + exp(-gamma (g - mu))): w_c = 1 + alpha (1 - f(g_c)) for the true class, f(g_c) for the
+    others. Gradients are accumulated as |sigmoid(z) - target| times their weight. g is infinite before the
+    first batch.
 
-    The scores are sigmoids: the most probable class of softmax(z) is the right prediction, its probability is no
-    calibrated confidence.
+    The scores are sigmoids: the most probable class of softmax(z) is the right prediction, its probability is
+    no calibrated confidence.
 
     Args:
         num_classes: K.
@@ -35,7 +36,8 @@ class EqualizationLossV2(RowLoss):
 
     State: ``positive`` and ``negative``, accumulated while training, over all processes.
 
-    Source: Tan et al., "Equalization Loss v2", CVPR 2021; without its objectness (there is no background class).
+    Source: Tan et al., "Equalization Loss v2", CVPR 2021; without its objectness (there is no background
+    class).
     """
 
     positive: Tensor
@@ -58,7 +60,8 @@ class EqualizationLossV2(RowLoss):
     def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
         positive, negative = (weight.to(logits.dtype) for weight in self.class_weights())
         own = logits.gather(1, labels[:, None]).squeeze(1)
-        # BCE is softplus(z) for a negative and softplus(-z) for a positive: all as negatives, then one corrected.
+        # BCE is softplus(z) for a negative and softplus(-z) for a positive: all as negatives, then one
+        # corrected.
         as_negatives = (F.softplus(logits) @ negative).sum()
         correction = positive[labels] * F.softplus(-own) - negative[labels] * F.softplus(own)
         if self.training:

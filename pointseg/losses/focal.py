@@ -42,7 +42,8 @@ class FocalLoss(RowLoss):
 
     def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
         cross_entropy = F.cross_entropy(logits, labels, reduction="none")
-        # expm1 keeps the digits of 1 - p near p = 1; the floor keeps the slope of a power below 1 finite there.
+        # expm1 keeps the digits of 1 - p near p = 1; the floor keeps the slope of a power below 1 finite
+        # there.
         doubt = (-torch.expm1(-cross_entropy)).clamp(min=torch.finfo(logits.dtype).tiny)
         losses = doubt**self.gamma * cross_entropy
         return losses.mean() if self.alpha is None else (self.alpha.to(losses.dtype)[labels] * losses).mean()

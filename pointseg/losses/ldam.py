@@ -1,4 +1,4 @@
-"""LDAM: rare classes get a larger margin; and deferred re-weighting (DRW) in the last part of the training."""
+"""LDAM: rare classes get a larger margin; and re-weighting in the last part of the training (DRW)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from pointseg.losses.row_loss import RowLoss
 
 
 class LDAM(RowLoss):
-    """Cross entropy with the logit of the true class lowered by scale * m_y, m_c = max_margin (n_min / n_c)^(1/4).
+    """Cross entropy with the logit of the true class lowered by scale * m_y.
 
-    The paper's logits are cosines times ``scale``, and margins are in units of the cosine: use the ``cosine``
-    head with the same scale. With a linear head, scale 1 gives margins in units of the logits.
+    Margins are m_c = max_margin (n_min / n_c)^(1/4).
+
+    The paper's logits are cosines times a scale of 30, and margins are in units of the cosine: use the
+    ``cosine`` head and the same scale here. With a linear head, scale 1 gives margins in units of the logits.
 
     Args:
         counts: (K,) positive class counts n.
@@ -31,7 +33,8 @@ class LDAM(RowLoss):
         class_weights: (K,) weights, as of cross entropy, or None.
         ignore_index: label of rows to leave out.
 
-    Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019.
+    Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
+    NeurIPS 2019.
     """
 
     margins: Tensor
@@ -42,7 +45,7 @@ class LDAM(RowLoss):
         counts: Tensor,
         *,
         max_margin: float = 0.5,
-        scale: float = 30.0,
+        scale: float = 1.0,
         class_weights: Tensor | None = None,
         ignore_index: int = IGNORE,
     ) -> None:
@@ -80,7 +83,7 @@ class LDAMConfig(LossConfig):
 
     type: Literal["ldam"] = "ldam"
     max_margin: float = Field(default=0.5, ge=0)
-    scale: float = Field(default=30.0, gt=0)
+    scale: float = Field(default=1.0, gt=0)
     drw_start: float | None = Field(default=None, ge=0, le=1)
     beta: float = Field(default=0.9999, ge=0, lt=1)
     count: CountUnit = "points"

@@ -1,4 +1,4 @@
-"""Logit adjustment and balanced softmax: the class prior is added in training, so that the logits do without."""
+"""Logit adjustment and balanced softmax: the class prior enters training, so that logits do without."""
 
 from __future__ import annotations
 

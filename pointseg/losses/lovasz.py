@@ -17,8 +17,8 @@ class LovaszSoftmax(RowLoss):
     """Mean over the present classes of the Lovasz extension of 1 - IoU at the errors of the softmax.
 
     The errors of class c are 1 - p_c on its rows and p_c on the others. Sorted from the largest, error i is
-    multiplied by J(i) - J(i-1), J(i) being 1 - IoU of c when the i rows with the largest errors are wrong. Rows of
-    all scenes of a process are taken together. Combine it with cross entropy.
+    multiplied by J(i) - J(i-1), J(i) being 1 - IoU of c when the i rows with the largest errors are wrong.
+    Rows of all scenes of a process are taken together. Combine it with cross entropy.
 
     Source: Berman et al., "The Lovasz-Softmax loss", CVPR 2018.
     """
@@ -27,7 +27,8 @@ class LovaszSoftmax(RowLoss):
         probability = logits.softmax(dim=1)
         present = labels.unique()
         factors, offset = self._factors(probability.detach(), labels, present)
-        # Given the order, the extension is linear: its factors are its gradient, and no sort enters the graph.
+        # Given the order, the extension is linear: its factors are its gradient, and no sort enters the
+        # graph.
         return (factors * probability).sum() + offset
 
     @torch.no_grad()

@@ -3,9 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from pointseg.core.statistics import ClassStatistics
+
+#: What is counted of a class in the training set: its points (pixels), or the samples (scenes, images) that
+#: hold it.
+CountUnit = Literal["points", "samples"]
+
+
+def training_counts(statistics: ClassStatistics, unit: CountUnit) -> Tensor:
+    """(K,) float64 points or samples of each class; one without any counts as the rarest that has some.
+
+    Raises:
+        ValueError: if no class has any.
+    """
+    counts = (statistics.points if unit == "points" else statistics.samples).double()
+    present = counts > 0
+    if not bool(present.any()):
+        raise ValueError("Class counts need labelled training points; the training split has none.")
+    return torch.where(present, counts, counts[present].min())
+
+
+def checked_class_numbers(numbers: Tensor, name: str) -> Tensor:
+    """The numbers, one a class, if all are positive and finite.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if numbers.ndim != 1 or not bool((numbers > 0).all() and numbers.isfinite().all()):
+        raise ValueError(
+            f"{name} must be positive finite numbers, one a class; got shape {tuple(numbers.shape)}, from "
+            f"{float(numbers.min())} to {float(numbers.max())}. Give absent classes a small one, such as 1."
+        )
+    return numbers
 
 
 def log_prior(prior: Tensor, num_classes: int) -> Tensor:

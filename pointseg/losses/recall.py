@@ -21,8 +21,8 @@ class RecallLoss(RowLoss):
     """Mean over rows of w_y CE, w_c = 1 - recall_c = misses_c / n_c over the batch.
 
     Args:
-        min_misses: misses that every class is taken to have: 1 as in the released code, so that a class without
-            a miss is not forgotten; 0 is the formula of the paper.
+        min_misses: misses that every class is taken to have: 1 as in the released code, so that a class
+            without a miss is not forgotten; 0 is the formula of the paper.
         ignore_index: label of rows to leave out.
 
     Source: Tian et al., "Striking the Right Balance: Recall Loss for Semantic Segmentation", ICRA 2022.

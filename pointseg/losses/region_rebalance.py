@@ -1,8 +1,8 @@
-"""Region rebalance: an auxiliary classifier of the mean feature of each class region, balanced over classes."""
+"""Region rebalance: an auxiliary classifier of the mean feature of each class, balanced by a prior."""
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,8 @@ Scope = Literal["sample", "batch"]
 class RegionRebalance(nn.Module):
     """Cross entropy of a linear classifier on region means + log prior, averaged over the regions.
 
-    A region is the rows of one class in one sample (scene, image). The classifier is learned, and used in training
-    only.
+    A region is the rows of one class in one sample (scene, image). The classifier is learned, and used in
+    training only.
 
     Args:
         num_classes: K.
@@ -32,8 +32,8 @@ class RegionRebalance(nn.Module):
         scope: ``sample``, or ``batch``: all rows of a class make one region.
         ignore_index: label of rows to leave out.
 
-    Shapes: features (N, D) with labels (N,) and sample (N,), or (B, D, H, W) with (B, H, W), where each image is a
-    sample; returns a scalar, 0 and connected if there is no labelled row.
+    Shapes: features (N, D) with labels (N,) and sample (N,), or (B, D, H, W) with (B, H, W), where each image
+    is a sample; returns a scalar, 0 and connected if there is no labelled row.
 
     Source: Cui et al., "Region Rebalance for Long-Tailed Semantic Segmentation", arXiv 2204.01969.
     """
@@ -59,8 +59,8 @@ class RegionRebalance(nn.Module):
     def forward(self, features: Tensor, labels: Tensor, sample: Tensor | None = None) -> Tensor:
         if features.ndim < 2 or features.shape[1] != self.classifier.in_features:
             raise ValueError(
-                f"Expected features (N, {self.classifier.in_features}) or (B, {self.classifier.in_features}, H, W);"
-                f" got {tuple(features.shape)}."
+                f"Expected {self.classifier.in_features} features, (N, D) or (B, D, H, W); got "
+                f"{tuple(features.shape)}."
             )
         rows, targets = labelled_rows(features, labels, self.num_classes, self.ignore_index)
         if not len(targets):
@@ -84,7 +84,9 @@ class RegionRebalance(nn.Module):
         if sample is not None:
             return sample
         if labels.ndim == 1:
-            raise ValueError("scope='sample' needs the scene of each row: call with (features, labels, sample).")
+            raise ValueError(
+                "scope='sample' needs the scene of each row: call with (features, labels, sample)."
+            )
         batch = torch.arange(labels.shape[0], device=labels.device)
         return batch.repeat_interleave(labels[0].numel())
 
@@ -96,6 +98,8 @@ class RegionRebalanceConfig(LossConfig):
         prior: ``sample_frequency``: number of training samples with each class; or ``none``.
         scope: ``sample`` or ``batch``.
     """
+
+    trains_classifier: ClassVar[bool] = False
 
     type: Literal["region_rebalance"] = "region_rebalance"
     prior: Literal["sample_frequency", "none"] = "sample_frequency"

@@ -18,8 +18,8 @@ class RowLoss(nn.Module):
         num_classes: K, where the loss is made for a number of classes, or None.
         ignore_index: label of rows to leave out.
 
-    Shapes: logits (N, K) with labels (N,), or (B, K, H, W) with (B, H, W); returns a scalar, 0 and connected to
-    the logits if there is no labelled row.
+    Shapes: logits (N, K) with labels (N,), or (B, K, H, W) with (B, H, W); returns a scalar, 0 and connected
+    to the logits if there is no labelled row.
     """
 
     def __init__(self, *, num_classes: int | None = None, ignore_index: int = IGNORE) -> None:
@@ -45,8 +45,10 @@ class LogitTerm(LossTerm):
     """A loss of logits and labels, on the rows of a batch.
 
     Args:
-        loss: called with (logits (N, K), labels (N,)).
+        loss: called with (logits (N, K), labels (N,)), of which some or all labels may be IGNORE.
     """
+
+    accepts_ignored = True
 
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()

@@ -22,7 +22,8 @@ class SeesawLoss(RowLoss):
     """-log of e^{z_y} / (e^{z_y} + sum_{j != y} S_yj e^{z_j}), S_ij = M_ij C_ij, mean over rows.
 
     Mitigation M_ij = min(1, N_j / N_i)^p with the rows N_c seen so far; compensation
-    C_ij = max(1, p_j / p_y)^q with the softmax p of the row. S is held constant. Prediction is the plain softmax.
+    C_ij = max(1, p_j / p_y)^q with the softmax p of the row. S is held constant. Prediction is the plain
+    softmax.
 
     Args:
         num_classes: K.
@@ -33,8 +34,9 @@ class SeesawLoss(RowLoss):
 
     State: ``seen``, counted while training, over all processes.
 
-    Source: Wang et al., "Seesaw Loss for Long-Tailed Instance Segmentation", CVPR 2021; without its normalised
-    linear classifier (use the ``cosine`` head) and its objectness branch (segmentation has no background class).
+    Source: Wang et al., "Seesaw Loss for Long-Tailed Instance Segmentation", CVPR 2021; without its
+    normalised linear classifier (use the ``cosine`` head) and its objectness branch (segmentation has no
+    background class).
     """
 
     seen: Tensor

@@ -28,8 +28,8 @@ class TopKCrossEntropy(RowLoss):
         threshold: keep every row with p_y below it (OHEM of segmentation codebases: 0.7), or None.
         ignore_index: label of rows to leave out.
 
-    Source: Shrivastava et al., CVPR 2016 (OHEM); Wu et al., "Bridging Category-level and Instance-level Semantic
-    Image Segmentation", arXiv 1605.06885 (bootstrapped cross entropy).
+    Source: Shrivastava et al., CVPR 2016 (OHEM); Wu et al., "Bridging Category-level and Instance-level
+    Semantic Image Segmentation", arXiv 1605.06885 (bootstrapped cross entropy).
     """
 
     def __init__(
@@ -69,6 +69,4 @@ class TopKConfig(LossConfig):
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
     ) -> LogitTerm:
-        return LogitTerm(
-            TopKCrossEntropy(self.fraction, min_rows=self.min_rows, threshold=self.threshold)
-        )
+        return LogitTerm(TopKCrossEntropy(self.fraction, min_rows=self.min_rows, threshold=self.threshold))

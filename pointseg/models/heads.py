@@ -16,7 +16,13 @@ class Head(nn.Module):
     A head owns every learned parameter after the backbone, so that the optimiser, checkpoints and
     data-parallel training need not know it. Randomness comes from torch's global generator, which the trainer
     seeds anew for each step, equally on all processes.
+
+    Attributes:
+        embedding_dim: channels of ``Prediction.features`` where the head embeds the backbone's features anew;
+            None where it hands them on.
     """
+
+    embedding_dim: int | None = None
 
     def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
         """Class scores.

@@ -18,6 +18,10 @@ class Segmenter(nn.Module):
         backbone: maps SparseTensor (M, C) to SparseTensor (M, D) on the same grid; has ``out_channels`` = D.
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
+
+    Attributes:
+        feature_channels: channels of the features that a prediction holds: those of the head's embedding
+            where it has one, or else D.
     """
 
     head: Head
@@ -26,8 +30,9 @@ class Segmenter(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.num_classes = num_classes
-        self.feature_channels = int(backbone.out_channels)  # type: ignore[arg-type]
-        self.head = (head or LinearHeadConfig()).build(self.feature_channels, num_classes)
+        channels = int(backbone.out_channels)  # type: ignore[arg-type]
+        self.head = (head or LinearHeadConfig()).build(channels, num_classes)
+        self.feature_channels = self.head.embedding_dim or channels
 
     def forward(self, batch: SceneBatch, progress: float = 0.0) -> Prediction:
         """Prediction with one row for each voxel of the batch, in the batch's order."""
