@@ -70,7 +70,7 @@ def convert_checkpoint(checkpoint: Mapping[str, Any], network: nn.Module) -> Con
     if problems:
         raise ValueError(
             f"The checkpoint does not fit this network in {len(problems)} entries: "
-            f"{'; '.join(problems[:5])}. Compare variant, widths, stem_kernel and the number of input channels."
+            f"{'; '.join(problems[:5])}. Compare variant, widths, stem_kernel and input channels."
         )
     classifier = _classifier(named)
     unused = [prefix + key for key in named] + [key for key in state if not key.startswith(prefix)]
