@@ -10,12 +10,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pointseg.core.simplex import simplex_etf
     from pointseg.losses.adaptive import PixelAdaptive
+    from pointseg.losses.blv import BalancingLogitVariation
     from pointseg.losses.ceco import CenterCollapse
+    from pointseg.losses.dice import DiceLoss
+    from pointseg.losses.dot_regression import DotRegression
+    from pointseg.losses.eqlv2 import EqualizationLossV2
+    from pointseg.losses.focal import FocalLoss
+    from pointseg.losses.ldam import LDAM
+    from pointseg.losses.logit_adjustment import LogitAdjustedCrossEntropy
+    from pointseg.losses.lovasz import LovaszSoftmax
+    from pointseg.losses.recall import RecallLoss
+    from pointseg.losses.region_rebalance import RegionRebalance
+    from pointseg.losses.seesaw import SeesawLoss
     from pointseg.losses.suppression import ClassSuppression
     from pointseg.losses.tilted import TiltedCrossEntropy
+    from pointseg.losses.top_k import TopKCrossEntropy
 
 #: Public name -> module of pointseg that holds it.
 _HOMES = {
+    "BalancingLogitVariation": "losses.blv",
+    "DiceLoss": "losses.dice",
+    "DotRegression": "losses.dot_regression",
+    "EqualizationLossV2": "losses.eqlv2",
+    "FocalLoss": "losses.focal",
+    "LDAM": "losses.ldam",
+    "LogitAdjustedCrossEntropy": "losses.logit_adjustment",
+    "LovaszSoftmax": "losses.lovasz",
+    "RecallLoss": "losses.recall",
+    "RegionRebalance": "losses.region_rebalance",
+    "SeesawLoss": "losses.seesaw",
+    "TopKCrossEntropy": "losses.top_k",
     "CenterCollapse": "losses.ceco",
     "ClassSuppression": "losses.suppression",
     "PixelAdaptive": "losses.adaptive",
@@ -23,7 +47,25 @@ _HOMES = {
     "simplex_etf": "core.simplex",
 }
 
-__all__ = ["CenterCollapse", "ClassSuppression", "PixelAdaptive", "TiltedCrossEntropy", "simplex_etf"]
+__all__ = [
+    "LDAM",
+    "BalancingLogitVariation",
+    "CenterCollapse",
+    "ClassSuppression",
+    "DiceLoss",
+    "DotRegression",
+    "EqualizationLossV2",
+    "FocalLoss",
+    "LogitAdjustedCrossEntropy",
+    "LovaszSoftmax",
+    "PixelAdaptive",
+    "RecallLoss",
+    "RegionRebalance",
+    "SeesawLoss",
+    "TiltedCrossEntropy",
+    "TopKCrossEntropy",
+    "simplex_etf",
+]
 
 
 def __getattr__(name: str) -> Any:

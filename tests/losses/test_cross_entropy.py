@@ -52,12 +52,33 @@ def test_ratio_of_the_weights_of_two_classes(kind: ClassWeights, ratio: float) -
     assert float(weights.mean()) == pytest.approx(1.0)
 
 
+def test_class_balanced_weights_follow_the_effective_number() -> None:
+    # 1 - 0.5^1 = 0.5 and 1 - 0.5^2 = 0.75: the first weighs 1.5 times the second.
+    weights = class_weights(
+        ClassStatistics(torch.tensor([1, 2]), torch.tensor([1, 1]), 1), "class_balanced", beta=0.5
+    )
+    assert float(weights[0] / weights[1]) == pytest.approx(1.5)
+
+
+def test_class_balanced_weights_keep_their_digits_near_beta_one() -> None:
+    # beta -> 1 is the inverse frequency.
+    counts = ClassStatistics(torch.tensor([1, 100]), torch.tensor([1, 1]), 1)
+    weights = class_weights(counts, "class_balanced", beta=1 - 1e-12)
+    assert float(weights[0] / weights[1]) == pytest.approx(100, rel=1e-3)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.999])
+def test_class_balanced_weights_of_many_points_are_equal(beta: float) -> None:
+    counts = ClassStatistics(torch.tensor([10**8, 10**5]), torch.tensor([1, 1]), 1)
+    assert class_weights(counts, "class_balanced", beta=beta).tolist() == [1.0, 1.0]
+
+
 def test_log_weights_are_bounded() -> None:
     weights = class_weights(ClassStatistics(torch.tensor([10**9, 1]), torch.tensor([1, 1]), 1), "log")
     assert float(weights[1] / weights[0]) == pytest.approx(math.log(2.02) / math.log(1.02), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["inverse", "inverse_sqrt", "median_frequency", "log"])
+@pytest.mark.parametrize("kind", ["inverse", "inverse_sqrt", "median_frequency", "log", "class_balanced"])
 def test_a_class_without_points_weighs_as_much_as_the_rarest(
     kind: ClassWeights, statistics: ClassStatistics
 ) -> None:
