@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from pointseg.config import Config
 from pointseg.core.scene import Scene
 from pointseg.data.features import FeatureName
+from pointseg.data.paste import InstancePaster, PasteConfig
 from pointseg.data.store import Store
 
 
@@ -29,6 +30,10 @@ class StoreData(Config):
         features: what the network sees of a voxel, in this order; see ``pointseg.data.features``.
         max_voxels: most voxels of a scene in training, a random sphere of it; None for no limit.
         passes: how often an epoch goes through the scenes; it scales ``train.epochs`` and nothing else.
+        repeat_threshold: scenes with a class that fewer than this share of the scenes hold come more often,
+            see ``pointseg.data.sampling``; an epoch has as many scenes as without. None: all scenes alike.
+        paste: objects of rare classes to put into training scenes, see ``pointseg.data.paste``; None for
+            none.
     """
 
     type: Literal["store"] = "store"
@@ -39,6 +44,8 @@ class StoreData(Config):
     features: tuple[FeatureName, ...] = Field(default=("color",), min_length=1)
     max_voxels: int | None = Field(default=None, ge=1)
     passes: int = Field(default=1, ge=1)
+    repeat_threshold: float | None = Field(default=None, gt=0, le=1)
+    paste: PasteConfig | None = None
 
     def open(self) -> Store:
         """The store.
@@ -67,20 +74,25 @@ class LoadedBatch:
 
 
 class SceneReader(Dataset[LoadedBatch]):
-    """Reads the scenes of a batch; it runs in loader workers, so it does nothing else.
+    """Reads the scenes of a batch, those from which objects are pasted too; it runs in loader workers.
 
     Args:
         store: the store.
         names: scene names; a batch is given as (index, positions in this list).
+        paste: what puts objects of other scenes into a scene, or None.
     """
 
-    def __init__(self, store: Store, names: Sequence[str]) -> None:
+    def __init__(self, store: Store, names: Sequence[str], paste: InstancePaster | None = None) -> None:
         self.store = store
         self.names = tuple(names)
+        self.paste = paste
 
     def __getitem__(self, batch: tuple[int, tuple[int, ...]]) -> LoadedBatch:
         index, positions = batch
-        return LoadedBatch(index, tuple(read_whole(self.store.load(self.names[p])) for p in positions))
+        scenes = [read_whole(self.store.load(self.names[position])) for position in positions]
+        if self.paste is not None:
+            scenes = [self.paste(scene, index, place) for place, scene in enumerate(scenes)]
+        return LoadedBatch(index, tuple(scenes))
 
 
 def read_whole(scene: Scene) -> Scene:

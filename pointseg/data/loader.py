@@ -7,6 +7,7 @@ from itertools import count, islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Sampler
 
@@ -25,13 +26,21 @@ class BatchPlan:
         batch_size: largest number of scenes in a batch.
         point_budget: largest number of points in a batch, or None. A scene above it makes a batch of its own.
         seed: seed of the shuffling.
+        repeat: how often each scene comes in a pass on average, one number or more; None for once each. The
+            part behind the point is a probability, drawn anew for each pass.
 
     Raises:
         ValueError: if there is no scene.
     """
 
     def __init__(
-        self, num_points: Sequence[int], *, batch_size: int, point_budget: int | None = None, seed: int = 0
+        self,
+        num_points: Sequence[int],
+        *,
+        batch_size: int,
+        point_budget: int | None = None,
+        seed: int = 0,
+        repeat: npt.NDArray[np.float64] | None = None,
     ) -> None:
         if not num_points:
             raise ValueError("There is no scene to train on; check data.train_split.")
@@ -39,6 +48,7 @@ class BatchPlan:
         self.batch_size = batch_size
         self.point_budget = point_budget
         self.seed = seed
+        self.repeat = repeat
 
     def batches(self) -> Iterator[tuple[int, ...]]:
         """Positions of the scenes of batch 0, 1, 2, ... without end."""
@@ -53,7 +63,7 @@ class BatchPlan:
             points += self.num_points[scene]
 
     def num_batches(self, passes: float) -> int:
-        """Number of batches that hold the first ``passes`` passes over the scenes."""
+        """Number of batches that hold as many scenes as ``passes`` passes over all, each counted once."""
         wanted = passes * len(self.num_points)
         taken = 0
         for number, batch in enumerate(self.batches(), start=1):
@@ -64,7 +74,11 @@ class BatchPlan:
 
     def _stream(self) -> Iterator[int]:
         for number in count():
-            yield from np.random.default_rng([self.seed, number]).permutation(len(self.num_points)).tolist()
+            rng = np.random.default_rng([self.seed, number])
+            scenes = np.arange(len(self.num_points))
+            if self.repeat is not None:
+                scenes = np.repeat(scenes, np.floor(self.repeat + rng.random(len(scenes))).astype(np.int64))
+            yield from rng.permutation(scenes).tolist()
 
 
 class _Numbers(Sampler[tuple[int, tuple[int, ...]]]):

@@ -14,7 +14,9 @@ import torch
 from pointseg.core.batch import SceneBatch
 from pointseg.data.dataset import LoadedBatch, SceneReader
 from pointseg.data.loader import BatchPlan, derived_seed, train_loader
+from pointseg.data.paste import InstancePaster
 from pointseg.data.pipeline import ScenePipeline
+from pointseg.data.sampling import classes_of_scenes, repeat_factors
 from pointseg.data.store import Store
 from pointseg.experiment import Experiment
 from pointseg.run.distributed import Processes
@@ -35,6 +37,7 @@ class TrainingJob:
         train_names: labelled scenes to train on.
         val_names: labelled scenes to validate on; may be empty.
         plan: the batches.
+        paste: puts objects of other scenes into training scenes, or None.
         pipeline: scenes to batches, on the device.
         total_steps: steps of the whole training.
     """
@@ -45,6 +48,7 @@ class TrainingJob:
     train_names: tuple[str, ...]
     val_names: tuple[str, ...]
     plan: BatchPlan
+    paste: InstancePaster | None
     pipeline: ScenePipeline
     total_steps: int
 
@@ -54,18 +58,26 @@ class TrainingJob:
 
         Raises:
             FileNotFoundError: if there is no store.
-            ValueError: if it has no such split or no labelled scene, or fp16 is asked of a CPU.
+            ValueError: if it has no such split or no labelled scene, nothing to paste where that is asked
+                for, or fp16 is asked of a CPU.
         """
         data, options = experiment.data, experiment.train
         if options.amp == "fp16" and processes.device.type != "cuda":
             raise ValueError(f"train.amp: fp16 needs a GPU; use bf16 or none on {processes.device}.")
         store = data.open()
         train_names = labelled(store, data.train_split)
+        repeat = None
+        if data.repeat_threshold is not None:
+            repeat = repeat_factors(classes_of_scenes(store, train_names), data.repeat_threshold)
+        paste = None
+        if data.paste is not None:
+            paste = InstancePaster(store, train_names, data.paste, seed=experiment.seed)
         plan = BatchPlan(
             [store.num_vertices(name) for name in train_names],
             batch_size=options.batch_size,
             point_budget=options.point_budget,
             seed=experiment.seed,
+            repeat=repeat,
         )
         if options.steps is not None:
             total_steps = options.steps
@@ -80,6 +92,7 @@ class TrainingJob:
             train_names=train_names,
             val_names=() if data.val_split is None else labelled(store, data.val_split),
             plan=plan,
+            paste=paste,
             pipeline=experiment.build_pipeline(store.label_space, processes.device),
             total_steps=total_steps,
         )
@@ -100,7 +113,7 @@ class TrainingJob:
         options, world = self.experiment.train, self.processes.world
         per_step = options.accumulate * world
         numbers = range(first * per_step + self.processes.rank, self.total_steps * per_step, world)
-        reader = SceneReader(self.store, self.train_names)
+        reader = SceneReader(self.store, self.train_names, self.paste)
         loaded = iter(train_loader(reader, self.plan, numbers, workers=options.workers))
         for _ in range(first, self.total_steps):
             # Read all of a step now: a step that is cut short must not leave its rest to the next one.
@@ -116,6 +129,10 @@ class TrainingJob:
         every = self.experiment.train.val_every
         on_time = state.step == self.total_steps or (every > 0 and state.step > 0 and state.step % every == 0)
         return bool(self.val_names) and on_time and state.step > state.validated
+
+    def is_finished(self, state: TrainingState) -> bool:
+        """Whether all steps are done and the last weights are validated."""
+        return state.step >= self.total_steps and not self.validation_is_due(state)
 
     @property
     def fingerprint(self) -> str:
