@@ -36,7 +36,7 @@ class TrainingDisplay:
         self.first_step = step
         self.line_every = line_every
         self._began = time.perf_counter()
-        self._loss: float | None = None
+        self._loss, self._num_losses = 0.0, 0
         self._miou = "-" if miou < 0 else _percent(miou)
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
@@ -61,8 +61,9 @@ class TrainingDisplay:
         self._bar.stop()
 
     def step(self, step: int, loss: float) -> None:
-        """After a step; the loss shown is a running mean."""
-        self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
+        """After a step; the loss shown is a running mean over about 20 steps."""
+        self._num_losses += 1
+        self._loss += (loss - self._loss) * max(0.05, 1.0 / self._num_losses)
         self._bar.update(self._task, completed=step, loss=f"{self._loss:.3f}")
         if not self.console.is_terminal and (step % self.line_every == 0 or step == self.total_steps):
             self.say(

@@ -32,16 +32,14 @@ class TrainingResult:
         total_steps: steps of the whole training.
         best_miou: best validation mIoU over the classes present, or None.
         report: the latest validation of this call, or None.
+        is_finished: whether all steps and the last validation are done.
     """
 
     step: int
     total_steps: int
     best_miou: float | None
     report: Report | None
-
-    @property
-    def is_finished(self) -> bool:
-        return self.step >= self.total_steps
+    is_finished: bool
 
 
 def train(
@@ -89,8 +87,13 @@ def train(
             report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
         if processes.is_main:
             _say_how_it_ended(state, job, folder, report, console)
-    best_miou = state.best_miou if state.best_miou >= 0 else None
-    return TrainingResult(state.step, job.total_steps, best_miou, report)
+    return TrainingResult(
+        step=state.step,
+        total_steps=job.total_steps,
+        best_miou=state.best_miou if state.best_miou >= 0 else None,
+        report=report,
+        is_finished=job.is_finished(state),
+    )
 
 
 def train_command(
@@ -189,7 +192,7 @@ def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> N
 def _say_how_it_ended(
     state: TrainingState, job: TrainingJob, folder: RunFolder, report: Report | None, console: Console
 ) -> None:
-    if state.step < job.total_steps:
+    if not job.is_finished(state):
         console.print(
             f"Stopped at step {state.step} of {job.total_steps}; the same command continues.", soft_wrap=True
         )

@@ -158,7 +158,8 @@ def test_a_signal_during_validation_leaves_it_to_the_next_start(
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "validate", signal_then_validate)
-        assert quiet_train(experiment, tmp_path / "stopped").report is None
+        stopped = quiet_train(experiment, tmp_path / "stopped")
+    assert stopped.step == 3 and stopped.report is None and not stopped.is_finished
     assert quiet_train(experiment, tmp_path / "stopped").report is not None
     assert without_times(tmp_path / "whole") == without_times(tmp_path / "stopped")
 
