@@ -188,7 +188,7 @@ class PixelAdaptiveConfig(LossConfig):
 class PixelAdaptiveTerm(LossTerm):
     """:class:`PixelAdaptive` on the logits of a batch."""
 
-    accepts_unlabelled = True
+    accepts_ignored = True
 
     def __init__(self, adaptive: PixelAdaptive) -> None:
         super().__init__()

@@ -211,7 +211,7 @@ class CenterCollapseConfig(LossConfig):
 class CenterCollapseTerm(LossTerm):
     """:class:`CenterCollapse` on the features of a batch."""
 
-    accepts_unlabelled = True
+    accepts_ignored = True
 
     def __init__(self, center_collapse: CenterCollapse) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from pointseg.losses.class_sums import class_bins
+from pointseg.losses.class_sums import class_bins, class_sums
 from pointseg.losses.processes import sum_over_processes
 
 #: Widths of the released projection: features -> 128 (with BatchNorm) -> 512.
@@ -116,7 +116,7 @@ class CenterProjection(nn.Module):
 
 
 def class_moments(rows: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Class sums, and the scatter of all rows that have a class about their mean, in one pass each way.
+    """Class sums, and the scatter of all rows that have a class about their mean, with one gradient.
 
     Args:
         rows: (N, D).
@@ -132,22 +132,16 @@ def class_moments(rows: Tensor, labels: Tensor, num_classes: int) -> tuple[Tenso
 class _ClassMoments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, bins: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-        all_sums = rows.new_zeros(num_classes + 1, rows.shape[1])
-        gram = rows.new_zeros(rows.shape[1], rows.shape[1])
         valid = bins < num_classes
-        count = valid.sum()
-        # Shifted by about the mean, squares do not lose their digits to a large mean.
-        about = rows[:: max(1, len(rows) // 1024)].mean(0) if len(rows) else rows.new_zeros(rows.shape[1])
         mask = None if bool(valid.all()) else valid.to(rows.dtype)[:, None]
+        sums = class_sums(rows, bins, num_classes)
+        mean = sums.sum(0) / valid.sum().clamp(min=1)
+        gram = rows.new_zeros(rows.shape[1], rows.shape[1])
         for part in _chunks(rows):
-            all_sums.index_add_(0, bins[part], rows[part])
-            shifted = rows[part] - about
+            deviation = rows[part] - mean
             if mask is not None:
-                shifted *= mask[part]
-            gram.addmm_(shifted.T, shifted)
-        sums = all_sums[:num_classes]
-        mean = sums.sum(0) / count.clamp(min=1)
-        gram -= count * torch.outer(mean - about, mean - about)
+                deviation *= mask[part]
+            gram.addmm_(deviation.T, deviation)
         ctx.save_for_backward(rows, bins, mean)
         ctx.mask = mask
         return sums, gram

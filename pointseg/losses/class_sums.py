@@ -7,20 +7,31 @@ from torch import Tensor
 
 from pointseg.losses.processes import sum_over_processes
 
+#: Rows that are added up one after the other.
+ROWS_OF_A_SUM = 2048
+
 
 def class_sums(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Sum of the rows of each class.
 
     Args:
-        values: (N,) or (N, D).
+        values: (N,) or (N, D) floats, float32 or wider.
         labels: (N,) int64; rows outside 0..K-1 belong to no class.
         num_classes: K.
 
     Returns:
         (K,) or (K, D); zero for absent classes; differentiable in ``values``.
     """
-    total = values.new_zeros((num_classes + 1, *values.shape[1:]))
-    return total.index_add(0, class_bins(labels, num_classes), values)[:num_classes]
+    bins, size = class_bins(labels, num_classes), num_classes + 1
+    if values.ndim == 1:
+        total = values.new_zeros(size, dtype=torch.float64).index_add(0, bins, values.double())
+        return total[:num_classes].to(values.dtype)
+    # Adding 70,000 rows one after the other in float32 loses four digits: stretches are summed, then joined.
+    num_parts = 1 + min(len(values) // ROWS_OF_A_SUM, len(values) // size)
+    part = torch.arange(len(values), device=values.device) * num_parts // max(1, len(values))
+    total = values.new_zeros((num_parts * size, values.shape[1]))
+    total = total.index_add(0, bins + part * size, values)
+    return total.reshape(num_parts, size, values.shape[1]).sum(0)[:num_classes]
 
 
 def class_bins(labels: Tensor, num_classes: int) -> Tensor:

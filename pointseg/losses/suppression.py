@@ -85,7 +85,7 @@ class OnBothBranches(LossTerm):
     def __init__(self, plain: LossTerm, dropped: LossTerm) -> None:
         super().__init__()
         self.plain, self.dropped = plain, dropped
-        self.accepts_unlabelled = plain.accepts_unlabelled
+        self.accepts_ignored = plain.accepts_ignored
 
     def forward(self, supervised: Supervised) -> Tensor:
         suppressed = supervised.suppressed
@@ -98,7 +98,7 @@ class OnBothBranches(LossTerm):
         return (1 - share) * self.plain(plain) + share * dropped
 
     def _dropped_loss(self, view: Supervised) -> Tensor:
-        if self.accepts_unlabelled:
+        if self.accepts_ignored:
             return self.dropped(view)  # type: ignore[no-any-return]
         rows = torch.nonzero(view.labels >= 0).squeeze(1)
         if len(rows) == 0:

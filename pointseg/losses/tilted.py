@@ -229,7 +229,7 @@ class TiltedCrossEntropyConfig(LossConfig):
 class TiltedCrossEntropyTerm(LossTerm):
     """:class:`TiltedCrossEntropy` on the logits of a batch, after a warm-up with plain cross entropy."""
 
-    accepts_unlabelled = True
+    accepts_ignored = True
 
     def __init__(self, tilted: TiltedCrossEntropy, *, warmup: float = 0.0) -> None:
         super().__init__()
