@@ -12,12 +12,13 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pointseg.models.minkunet import MinkUNetConfig
-from pointseg.sparse import Grid, SparseTensor
+from pointseg.sparse import Grid, SparseConv3d, SparseConvTranspose3d, SparseTensor
 
 VOXEL_M = 0.02
 
@@ -48,15 +49,36 @@ def room(num_boxes: int = 2, seed: int = 0) -> Tensor:
     return torch.nn.functional.pad(voxels, (1, 0))
 
 
-def timed(function: Callable[[], object], repeats: int, device: torch.device) -> tuple[float, float]:
+def forward_gflop(network: nn.Module, x: SparseTensor) -> float:
+    """1e9 floating-point operations of all convolutions in one forward; a step takes three times as many."""
+    total = 0
+
+    def count(layer: Any, inputs: tuple[SparseTensor, ...], output: SparseTensor) -> None:
+        nonlocal total
+        fine, coarse = sorted((inputs[0].grid, output.grid), key=lambda grid: grid.stride)
+        pairs = fine.kernel_map(coarse, layer.kernel_size).num_pairs
+        total += 2 * pairs * layer.in_channels * layer.out_channels
+
+    layers = [m for m in network.modules() if isinstance(m, SparseConv3d | SparseConvTranspose3d)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        network(x)
+    for hook in hooks:
+        hook.remove()
+    return total / 1e9
+
+
+def timed(
+    function: Callable[[], object], repeats: int, device: torch.device, clock: Callable[[], float]
+) -> tuple[float, float]:
     """Minimum and median seconds of ``repeats`` calls after one call to warm up."""
     seconds = []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = clock()
         function()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock() - start)
     return min(seconds[1:]), statistics.median(seconds[1:])
 
 
@@ -71,8 +93,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true", help="run under bfloat16 autocast")
+    parser.add_argument("--processor-time", action="store_true", help="for one thread on a busy machine")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    # One thread's own time does not depend on what else the machine does.
+    clock = time.process_time if options.processor_time else time.perf_counter
     torch.manual_seed(0)
     device = torch.device(options.device)
     network = (
@@ -85,7 +110,8 @@ def main() -> None:
     for _ in range(4):
         levels = levels.coarsen(2)
         sizes.append(len(levels))
-    print(f"voxels at each level {sizes}; {pairs:.1f} pairs a voxel for 3^3")
+    gflop = forward_gflop(network, SparseTensor(features, Grid(coords)))
+    print(f"voxels at each level {sizes}; {pairs:.1f} pairs a voxel for 3^3; {gflop:.0f} GFLOP forward")
 
     def maps() -> None:
         grid = Grid(coords)
@@ -113,7 +139,7 @@ def main() -> None:
         ("forward", forward_without_gradients),
         ("forward + backward", step),
     ):
-        best, median = timed(function, options.repeats, device)
+        best, median = timed(function, options.repeats, device, clock)
         print(f"{name:20s} min {best:7.3f} s   median {median:7.3f} s")
 
 

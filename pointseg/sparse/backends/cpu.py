@@ -25,7 +25,7 @@ class CpuBackend:
         weights = weight.unbind()
         for block in plan:
             for piece in block.pieces:
-                rows = gathered[: len(piece.source)]
+                rows = gathered[: piece.count]
                 torch.index_select(features, 0, piece.source, out=rows)
                 torch.mm(rows, weights[piece.tap], out=products[piece.buffer])
             out[block.rows] = _sum_rows(products, block)
@@ -57,12 +57,12 @@ class CpuBackend:
         inputs = features.new_empty(gathered.shape[0], features.shape[1])
         for block in plan:
             for piece in block.pieces:
-                rows = gathered[: len(piece.source)]
+                rows = gathered[: piece.count]
                 torch.index_select(grad, 0, piece.source, out=rows)
                 if needs_features:
                     torch.mm(rows, weights_back[piece.tap], out=products[piece.buffer])
                 if needs_weight:
-                    met = inputs[: len(piece.source)]
+                    met = inputs[: piece.count]
                     torch.index_select(features, 0, piece.target, out=met)
                     _add_product(grad_weights[piece.tap], met.T, rows)
             if grad_features is not None:
@@ -77,7 +77,7 @@ def _block_rows(channels: int) -> int:
 
 def _buffers(plan: list[Block], gathered_like: Tensor, product_channels: int) -> tuple[Tensor, Tensor]:
     """A buffer for the gathered rows of one piece and one for the products of a block."""
-    pieces = [len(piece.source) for block in plan for piece in block.pieces]
+    pieces = [piece.count for block in plan for piece in block.pieces]
     gathered = gathered_like.new_empty(max(pieces, default=0), gathered_like.shape[1])
     products = gathered_like.new_empty(max((b.num_pairs for b in plan), default=0), product_channels)
     return gathered, products
