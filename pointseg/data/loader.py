@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice
 from typing import Any
@@ -103,6 +104,7 @@ def train_loader(
         sampler=_Numbers(plan, numbers),
         num_workers=workers,
         collate_fn=_as_it_is,
+        worker_init_fn=_leave_interrupts_to_main,
         # Its own generator: the loader must not draw from the one that losses and heads use.
         generator=torch.Generator(),
     )
@@ -110,6 +112,11 @@ def train_loader(
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _leave_interrupts_to_main(worker: int) -> None:
+    """A terminal sends Ctrl-C to all processes; the main one still needs this one to end its step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def derived_seed(*key: int) -> int:

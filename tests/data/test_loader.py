@@ -1,6 +1,9 @@
 """The plan of batches, and the loader that reads them."""
 
 import math
+import multiprocessing
+import os
+import signal
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -100,6 +103,17 @@ def test_a_worker_reads_what_the_main_process_reads(store: Store) -> None:
         for a, b in zip(mine.scenes, theirs.scenes, strict=True):
             np.testing.assert_array_equal(a.xyz_m, b.xyz_m)
             np.testing.assert_array_equal(a.raw_label, b.raw_label)
+
+
+def test_ctrl_c_does_not_end_a_worker(store: Store) -> None:
+    reader = SceneReader(store, store.scene_names("train"))
+    batches = iter(train_loader(reader, BatchPlan([1, 2, 3, 4], batch_size=1), range(8), workers=1))
+    seen = [next(batches).index]
+    for worker in multiprocessing.active_children():
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGINT)
+    seen += [batch.index for batch in batches]
+    assert seen == list(range(8))
 
 
 def test_a_scene_is_read_into_memory(store: Store) -> None:
