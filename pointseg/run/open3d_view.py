@@ -7,6 +7,7 @@ geometry over in a file to ``python -m pointseg.run.open3d_view`` and reads its 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,9 +20,16 @@ import numpy.typing as npt
 
 from pointseg.run.camera import Camera
 
-PICTURE_PX = (1600, 1200)
-TIMEOUT_S = 240
+PICTURE_PX = (1000, 750)
+TIMEOUT_S = 180
+#: Open3D 0.20 now and then hangs for ever while it starts its engine: about once in ten times here.
+START_TIMEOUT_S = 25
+ATTEMPTS = 4
 DISC_CORNERS = 6
+
+
+#: 0 where there are no alarms (Windows).
+ALARM = int(getattr(signal, "SIGALRM", 0))
 
 
 class Open3DError(RuntimeError):
@@ -42,14 +50,23 @@ def write_open3d_picture(
     radius_m: npt.NDArray[np.float32],
     color: npt.NDArray[np.uint8],
     camera: Camera,
+    *,
+    size_px: tuple[int, int] = PICTURE_PX,
 ) -> None:
     """Write one picture with sun and shadows: every point is a small disc in its surface.
+
+    Args:
+        path: the PNG file.
+        xyz_m, normal, radius_m, color: (P, 3), (P, 3), (P,) and (P, 3) uint8 of the points.
+        camera: where to look from.
+        size_px: width and height of the picture.
 
     Raises:
         Open3DError: if it cannot be drawn here.
     """
     arrays: dict[str, npt.NDArray[Any]] = {"xyz": xyz_m, "normal": normal, "radius": radius_m, "color": color}
     view = {"eye": camera.eye, "target": camera.target, "fov": np.array(camera.fov_deg)}
+    view["size"] = np.array(size_px)
     path.parent.mkdir(parents=True, exist_ok=True)
     _run("picture", {**arrays, **view}, str(path), timeout_s=TIMEOUT_S)
     if not path.is_file():
@@ -77,10 +94,15 @@ def _run(job: str, arrays: Mapping[str, npt.NDArray[Any]], *arguments: str, time
         file = Path(folder) / "view.npz"
         np.savez(file, **arrays)  # type: ignore[arg-type]
         command = [sys.executable, "-m", "pointseg.run.open3d_view", job, str(file), *arguments]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
-        except subprocess.TimeoutExpired:
-            raise Open3DError(f"it took more than {timeout_s:.0f} s") from None
+        for _ in range(ATTEMPTS):
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+            except subprocess.TimeoutExpired:
+                raise Open3DError(f"it took more than {timeout_s:.0f} s") from None
+            if done.returncode != -ALARM:
+                break
+        else:
+            raise Open3DError(f"its engine did not start within {START_TIMEOUT_S} s, {ATTEMPTS} times")
     if done.returncode:
         # A Python error ends its own traceback; a signal leaves whatever the driver said long before.
         lines = [line for line in done.stderr.splitlines() if line.strip()] if done.returncode > 0 else []
@@ -92,8 +114,14 @@ def _picture(arrays: Mapping[str, npt.NDArray[Any]], path: str) -> None:
     from open3d.visualization import rendering
     from PIL import Image
 
-    width, height = PICTURE_PX
+    # Drawn twice as fine and averaged, which smooths the edges.
+    width, height = (2 * int(side) for side in arrays["size"])
+    # An alarm ends the process from outside Python, which does not get to run while the engine hangs.
+    if ALARM:
+        signal.alarm(START_TIMEOUT_S)
     renderer = rendering.OffscreenRenderer(width, height)
+    if ALARM:
+        signal.alarm(0)
     material = rendering.MaterialRecord()
     material.shader, material.base_roughness, material.base_reflectance = "defaultLit", 1.0, 0.0
     renderer.scene.add_geometry("scene", disc_mesh(open3d, arrays), material)

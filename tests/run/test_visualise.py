@@ -113,7 +113,7 @@ def picture_of_a_point(path: Path) -> None:
     camera = Camera(np.array([2.0, 0, 2]), np.zeros(3))
     color = np.array([[200, 30, 30]], np.uint8)
     up = np.array([[0, 0, 1]], np.float32)
-    write_open3d_picture(path, point, up, np.array([0.3], np.float32), color, camera)
+    write_open3d_picture(path, point, up, np.array([0.3], np.float32), color, camera, size_px=(80, 60))
 
 
 def test_a_crash_of_the_graphics_driver_is_an_error_of_ours_and_not_our_end(
@@ -125,6 +125,18 @@ def test_a_crash_of_the_graphics_driver_is_an_error_of_ours_and_not_our_end(
     monkeypatch.setattr(open3d_view.sys, "executable", str(crashing))
     with pytest.raises(Open3DError, match="exit code -11"):
         picture_of_a_point(tmp_path / "point.png")
+
+
+def test_an_engine_that_hangs_while_it_starts_is_ended_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "python"
+    hanging.write_text(f"#!/bin/sh\necho started >> {tmp_path}/log\nkill -ALRM $$\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(open3d_view.sys, "executable", str(hanging))
+    with pytest.raises(Open3DError, match="did not start"):
+        picture_of_a_point(tmp_path / "point.png")
+    assert (tmp_path / "log").read_text().count("started") == open3d_view.ATTEMPTS
 
 
 def test_without_open3d_the_other_files_are_written_and_the_reason_is_told(

@@ -18,6 +18,7 @@ function main() {
   try {
     renderer = new Renderer(canvas, facts, arrays);
   } catch (error) {
+    document.body.classList.add("undrawn");
     byId("message").hidden = false;
     byId("message").textContent = "This browser cannot draw the points: it has no WebGL 2, or it is switched off. " +
       `The classes are listed beside, and the PNG shows the scene. (${error.message})`;
