@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.core.rows import IGNORE
+#: Train index of a row without a usable label. torch.nn.functional.cross_entropy ignores it by default.
+IGNORE = -100
 
 Group = Literal["head", "common", "tail"]
 GROUPS: tuple[Group, ...] = get_args(Group)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-#: Train index of a row without a usable label. torch.nn.functional.cross_entropy ignores it by default.
-IGNORE = -100
+from pointseg.core.labels import IGNORE
+
+__all__ = ["IGNORE", "Supervised", "Suppressed", "drop_unlabelled"]
 
 
 @dataclass(frozen=True)
