@@ -21,9 +21,11 @@ from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
 from pointseg.data.store import Store
 from pointseg.formats.label_text import write_labels
+from pointseg.metrics.collapse import CollapseReport
 from pointseg.metrics.confusion import Confusion
 from pointseg.metrics.report import Report, print_report
 from pointseg.run.checkpoint import TrainedRun, load_run
+from pointseg.run.collapse import CollapseWatch
 from pointseg.run.predict import predict_scenes
 from pointseg.run.score import write_json
 
@@ -38,6 +40,7 @@ class Evaluation:
         unlabelled: scenes of the split that have no labels; they were left out.
         views: test-time views of each scene.
         step: optimiser steps behind the weights.
+        collapse: neural-collapse diagnostics over the labelled voxels.
     """
 
     report: Report
@@ -45,6 +48,7 @@ class Evaluation:
     unlabelled: tuple[str, ...]
     views: int
     step: int
+    collapse: CollapseReport
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -53,6 +57,7 @@ class Evaluation:
             "unlabelled_scenes": list(self.unlabelled),
             "views": self.views,
             "step": self.step,
+            "collapse": self.collapse.to_dict(),
         }
 
 
@@ -101,14 +106,16 @@ def evaluate(
         )
     views = views or run.experiment.evaluate.views
     confusion = Confusion(run.label_space.num_classes)
-    for scene, prediction in predict_store(run, store, labelled, views=views):
-        assert scene.raw_label is not None
-        confusion.update(run.label_space.encode(scene.raw_label), prediction.train_index)
-        if save_text is not None:
-            _save_text(save_text, run, scene, prediction)
+    watch = CollapseWatch(run.segmenter, run.label_space, run.device)
+    with watch.watching():
+        for scene, prediction in predict_store(run, store, labelled, views=views):
+            assert scene.raw_label is not None
+            confusion.update(run.label_space.encode(scene.raw_label), prediction.train_index)
+            if save_text is not None:
+                _save_text(save_text, run, scene, prediction)
     report = Report.from_confusion(confusion, run.label_space)
     unlabelled = tuple(name for name in names if name not in set(labelled))
-    result = Evaluation(report, tuple(labelled), unlabelled, views, run.step)
+    result = Evaluation(report, tuple(labelled), unlabelled, views, run.step, watch.report())
     _show(result, split, classes=classes)
     if json_path is not None:
         write_json(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.metrics.collapse import CollapseReport
 from pointseg.metrics.confusion import Confusion
 from pointseg.metrics.report import Report
 from pointseg.run.folder import RunFolder
@@ -54,9 +55,9 @@ class RunLog:
         """A step that was skipped because of its scenes."""
         self._row(step, "skipped", {"loss": str(report.loss), "scenes": list(report.skipped)})
 
-    def validation(self, step: int, report: Report) -> None:
-        """Mean IoUs and the IoU of each class; TensorBoard gets the confusion matrix as well."""
-        summary = report.to_dict()
+    def validation(self, step: int, report: Report, collapse: CollapseReport) -> None:
+        """Mean IoUs, class IoUs and neural collapse; TensorBoard gets the confusion matrix as well."""
+        summary = {**report.to_dict(), "collapse": collapse.to_dict()}
         self._row(step, "val", summary)
         means = {"miou": summary["miou"], **{group: summary[group] for group in report.groups()}}
         for name, mean in means.items():
@@ -66,8 +67,19 @@ class RunLog:
         for of_class in summary["classes"]:
             if of_class["iou"] is not None:
                 self._board.add_scalar(f"val_iou/{of_class['name']}", of_class["iou"], step)
+        self._collapse(step, collapse, names=[of_class["name"] for of_class in summary["classes"]])
         self._board.add_image("val/confusion", confusion_image(report.confusion), step, dataformats="HWC")
         self._board.flush()
+
+    def _collapse(self, step: int, collapse: CollapseReport, names: Sequence[str]) -> None:
+        for group, diagnostics in collapse.groups.items():
+            for name in ("nc1", "nc2_centers", "nc2_classifier", "nc3", "gradient_norm"):
+                value = getattr(diagnostics, name)
+                if value is not None:
+                    self._board.add_scalar(f"collapse/{name}_{group}", value, step)
+        for class_name, norm in zip(names, collapse.gradient_norm, strict=True):
+            if norm is not None:
+                self._board.add_scalar(f"val_gradient_norm/{class_name}", norm, step)
 
     def close(self) -> None:
         self._file.close()

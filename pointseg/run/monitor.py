@@ -6,13 +6,13 @@ from types import TracebackType
 
 from rich.console import Console
 
-from pointseg.metrics.report import Report
 from pointseg.run.display import TrainingDisplay
 from pointseg.run.folder import RunFolder
 from pointseg.run.job import TrainingJob
 from pointseg.run.log import RunLog
 from pointseg.run.state import TrainingState
 from pointseg.run.step import StepReport
+from pointseg.run.validate import Validation
 
 
 class Monitor:
@@ -66,10 +66,10 @@ class Monitor:
     def validating(self, done: int, total: int) -> None:
         self._display.validating(done, total)
 
-    def validated(self, step: int, report: Report, *, is_best: bool) -> None:
-        self._display.validated(step, report.miou["present"], is_best=is_best)
+    def validated(self, step: int, validation: Validation, *, is_best: bool) -> None:
+        self._display.validated(step, validation.report.miou["present"], is_best=is_best)
         if self._log is not None:
-            self._log.validation(step, report)
+            self._log.validation(step, validation.report, validation.collapse)
 
     def say(self, text: str) -> None:
         if text:

@@ -146,7 +146,7 @@ def _validate(
     job: TrainingJob, state: TrainingState, folder: RunFolder, monitor: Monitor, stop: StopRequest
 ) -> Report | None:
     """Validate the present weights and keep them if they are the best; None if stopped on the way."""
-    report = validate(
+    validation = validate(
         state.network,
         job.pipeline,
         job.store,
@@ -156,8 +156,9 @@ def _validate(
         should_stop=lambda: stop.requested,
         on_scene=monitor.validating,
     )
-    if report is None:
+    if validation is None:
         return None
+    report = validation.report
     state.validated = state.step
     miou = report.miou["present"]
     is_best = miou is not None and miou > state.best_miou
@@ -165,7 +166,7 @@ def _validate(
         state.best_miou = miou
         if job.processes.is_main:
             save_checkpoint(folder.best, state.best_to_dict())
-    monitor.validated(state.step, report, is_best=is_best)
+    monitor.validated(state.step, validation, is_best=is_best)
     return report
 
 

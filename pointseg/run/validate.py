@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -10,10 +11,25 @@ from torch import nn
 from pointseg.data.pipeline import ScenePipeline
 from pointseg.data.store import Store
 from pointseg.experiment import EvaluateConfig
+from pointseg.metrics.collapse import CollapseReport
 from pointseg.metrics.confusion import Confusion
 from pointseg.metrics.report import Report
+from pointseg.run.collapse import CollapseWatch
 from pointseg.run.distributed import Processes
 from pointseg.run.predict import predict_scenes
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found.
+
+    Args:
+        report: IoU and means over all vertices.
+        collapse: neural-collapse diagnostics over the labelled voxels.
+    """
+
+    report: Report
+    collapse: CollapseReport
 
 
 def validate(
@@ -26,8 +42,8 @@ def validate(
     *,
     should_stop: Callable[[], bool],
     on_scene: Callable[[int, int], None],
-) -> Report | None:
-    """The report over all scenes, the same on all processes; None if it was asked to stop on the way.
+) -> Validation | None:
+    """What holds over all scenes, on all processes; None if it was asked to stop on the way.
 
     Args:
         network: what predicts.
@@ -41,6 +57,7 @@ def validate(
     """
     space = store.label_space
     confusion = Confusion(space.num_classes)
+    watch = CollapseWatch(network, space, processes.device)
     share = names[processes.rank :: processes.world]
     for done, name in enumerate(share):
         on_scene(done, len(share))
@@ -51,8 +68,10 @@ def validate(
         predicted = predict_scenes(
             network, pipeline, [scene], views=options.views, max_tile_points=options.max_tile_points
         )
-        confusion.update(space.encode(scene.raw_label), next(predicted).train_index)
+        with watch.watching():
+            confusion.update(space.encode(scene.raw_label), next(predicted).train_index)
     if processes.any(should_stop())[0]:
         return None
     total = processes.sum(torch.from_numpy(confusion.counts)).cpu().numpy()
-    return Report.from_confusion(Confusion(space.num_classes, total), space)
+    report = Report.from_confusion(Confusion(space.num_classes, total), space)
+    return Validation(report, watch.report(processes))
