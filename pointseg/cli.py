@@ -98,6 +98,12 @@ def evaluate(
         typer.Option(help="Write pred/<scene>.txt and gt/<scene>.txt here, for `pointseg score`."),
     ] = None,
     classes: Annotated[bool, typer.Option("--classes", help="Print every class.")] = False,
+    logit_adjustment_tau: Annotated[
+        float | None,
+        typer.Option(
+            help="Post-hoc logit adjustment: take tau log pi from the logits; as configured if not given."
+        ),
+    ] = None,
 ) -> None:
     """Evaluate a trained run on every vertex of a split."""
     from pointseg.run.evaluate import evaluate
@@ -112,6 +118,7 @@ def evaluate(
         json_path=json,
         save_text=save_text,
         classes=classes,
+        logit_adjustment_tau=logit_adjustment_tau,
     )
 
 

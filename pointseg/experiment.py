@@ -30,6 +30,7 @@ from pointseg.losses.focal import FocalConfig
 from pointseg.losses.ldam import LDAMConfig
 from pointseg.losses.logit_adjustment import BalancedSoftmaxConfig, LogitAdjustmentConfig
 from pointseg.losses.lovasz import LovaszConfig
+from pointseg.losses.prior import log_prior, training_counts
 from pointseg.losses.recall import RecallConfig
 from pointseg.losses.region_rebalance import RegionRebalanceConfig
 from pointseg.losses.seesaw import SeesawConfig
@@ -163,10 +164,13 @@ class EvaluateConfig(Config):
     Args:
         views: test-time views whose probabilities are summed; 1 is the scene as it is.
         max_tile_points: larger scenes are predicted in tiles of at most this many vertices; None never cuts.
+        logit_adjustment_tau: post-hoc logit adjustment: tau log pi is taken from the logits, with pi the
+            share of each class in the training points. Not for losses that have the prior in them already.
     """
 
     views: int = Field(default=1, ge=1, le=NUM_VIEWS)
     max_tile_points: int | None = Field(default=None, ge=1)
+    logit_adjustment_tau: float = 0.0
 
 
 class Experiment(Config):
@@ -214,6 +218,13 @@ class Experiment(Config):
                     f"losses.{name}: this loss makes sense with the {loss.needs_head} head only; set "
                     f"head: {{type: {loss.needs_head}}} or choose another loss"
                 )
+        adjusting = (BalancedSoftmaxConfig, LogitAdjustmentConfig)
+        twice = [name for name, loss in self.losses.items() if isinstance(loss, adjusting)]
+        if self.evaluate.logit_adjustment_tau and twice:
+            raise ValueError(
+                f"losses.{twice[0]} has trained the class prior away already; evaluate.logit_adjustment_tau "
+                "would take it off a second time. Use one of the two"
+            )
         if self.head.suppresses and PENALTY in self.losses:
             raise ValueError(
                 f"losses: {PENALTY!r} is the name of the head's own penalty; choose another name"
@@ -233,9 +244,29 @@ class Experiment(Config):
             max_voxels=self.data.max_voxels,
         )
 
-    def build_segmenter(self, in_channels: int, num_classes: int) -> Segmenter:
-        """The network with fresh weights, drawn from torch's global generator."""
-        return Segmenter(self.model.build(in_channels), num_classes, self.head)
+    def build_segmenter(
+        self, in_channels: int, num_classes: int, statistics: ClassStatistics | None = None
+    ) -> Segmenter:
+        """The network with fresh weights, drawn from torch's global generator.
+
+        Args:
+            in_channels: channels of its input.
+            num_classes: K.
+            statistics: class counts of the training split, for the post-hoc logit adjustment.
+
+        Raises:
+            ValueError: if logits are to be adjusted and no counts are given.
+        """
+        segmenter = Segmenter(self.model.build(in_channels), num_classes, self.head)
+        tau = self.evaluate.logit_adjustment_tau
+        if tau:
+            if statistics is None:
+                raise ValueError(
+                    "evaluate.logit_adjustment_tau needs the class counts of the training set, which a run "
+                    "keeps in class_statistics.json; there are none. Train again, or set tau to 0."
+                )
+            segmenter.adjust_logits(-tau * log_prior(training_counts(statistics, "points"), num_classes))
+        return segmenter
 
     def build_objective(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int

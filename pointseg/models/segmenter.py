@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+from dataclasses import replace
+
+from torch import Tensor, nn
 
 from pointseg.core.batch import SceneBatch
 from pointseg.core.prediction import Prediction
@@ -25,6 +27,7 @@ class Segmenter(nn.Module):
     """
 
     head: Head
+    evaluation_offset: Tensor | None
 
     def __init__(self, backbone: nn.Module, num_classes: int, head: HeadConfig | None = None) -> None:
         super().__init__()
@@ -33,8 +36,25 @@ class Segmenter(nn.Module):
         channels = int(backbone.out_channels)  # type: ignore[arg-type]
         self.head = (head or LinearHeadConfig()).build(channels, num_classes)
         self.feature_channels = self.head.embedding_dim or channels
+        # Not among the weights: it follows from the configuration and the training set.
+        self.register_buffer("evaluation_offset", None, persistent=False)
+
+    def adjust_logits(self, offset: Tensor) -> None:
+        """Add ``offset`` (K,) to the logits in evaluation mode, from now on.
+
+        Raises:
+            ValueError: if it has not one number for each class.
+        """
+        if offset.shape != (self.num_classes,):
+            raise ValueError(
+                f"Expected {self.num_classes} offsets, one a class; got shape {tuple(offset.shape)}."
+            )
+        self.evaluation_offset = offset
 
     def forward(self, batch: SceneBatch, progress: float = 0.0) -> Prediction:
         """Prediction with one row for each voxel of the batch, in the batch's order."""
         embedded = self.backbone(SparseTensor(batch.features, Grid(batch.coords)))
-        return self.head(embedded.features, batch.labels, progress)
+        prediction: Prediction = self.head(embedded.features, batch.labels, progress)
+        if self.training or self.evaluation_offset is None:
+            return prediction
+        return replace(prediction, logits=prediction.logits + self.evaluation_offset)

@@ -73,7 +73,11 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 
 def load_run(
-    path: Path | str, *, checkpoint: Literal["best", "last"] = "best", device: str = "auto"
+    path: Path | str,
+    *,
+    checkpoint: Literal["best", "last"] = "best",
+    device: str = "auto",
+    logit_adjustment_tau: float | None = None,
 ) -> TrainedRun:
     """The network of a RUN folder, ready for :func:`pointseg.run.predict.predict_scene`.
 
@@ -81,20 +85,27 @@ def load_run(
         path: folder that ``pointseg train`` wrote.
         checkpoint: ``best`` by validation mIoU, or ``last``. Where nothing was validated, best is last.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        logit_adjustment_tau: strength of the post-hoc logit adjustment; as configured if None.
 
     Raises:
         FileNotFoundError: if there is no run, or it has not saved a checkpoint yet.
-        ValueError: for an unknown checkpoint name or device, or a damaged file.
+        ValueError: for an unknown checkpoint name or device, a damaged file, or a run without class counts
+            whose logits are to be adjusted.
     """
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
     folder = RunFolder(path)
     experiment, label_space = folder.read_experiment(), folder.read_label_space()
+    if logit_adjustment_tau is not None:
+        options = experiment.evaluate.model_copy(update={"logit_adjustment_tau": logit_adjustment_tau})
+        experiment = experiment.model_copy(update={"evaluate": options})
     chosen = choose_device(device)
     file = folder.best if checkpoint == "best" and folder.best.is_file() else folder.last
     state = load_checkpoint(file, chosen)
     pipeline = experiment.build_pipeline(label_space, chosen)
-    segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes)
+    segmenter = experiment.build_segmenter(
+        pipeline.num_features, label_space.num_classes, folder.read_class_statistics()
+    )
     segmenter.load_state_dict(state["weights"])
     segmenter.to(chosen).eval().requires_grad_(False)
     return TrainedRun(experiment, label_space, segmenter, pipeline, chosen, int(state["step"]))

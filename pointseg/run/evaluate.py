@@ -72,6 +72,7 @@ def evaluate(
     json_path: Path | None = None,
     save_text: Path | None = None,
     classes: bool = False,
+    logit_adjustment_tau: float | None = None,
 ) -> Evaluation:
     """The verb: evaluate a run, print the report, write it as JSON.
 
@@ -86,11 +87,15 @@ def evaluate(
         save_text: folder for text files, ``pred/<scene>.txt`` and ``gt/<scene>.txt`` in raw ids, which
             `pointseg score` reads.
         classes: print every class.
+        logit_adjustment_tau: strength of the post-hoc logit adjustment; that of the run's configuration if
+            None.
 
     Raises:
         ValueError: if the split has no labels, or the store another label set than the run.
     """
-    run = load_run(run_folder, checkpoint=checkpoint, device=device)
+    run = load_run(
+        run_folder, checkpoint=checkpoint, device=device, logit_adjustment_tau=logit_adjustment_tau
+    )
     store = Store.open(data or run.experiment.data.path)
     if store.label_space != run.label_space:
         raise ValueError(

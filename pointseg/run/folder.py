@@ -18,6 +18,7 @@ import torch
 import pointseg
 from pointseg.config import dump_config, load_config
 from pointseg.core.labels import LabelSpace
+from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import Experiment
 
 #: Settings that may differ between the parts of a run: they say where and how fast, not what is computed.
@@ -29,14 +30,16 @@ FREE_TO_CHANGE = frozenset(
 class RunFolder:
     """Paths in a RUN folder.
 
-    ``config.yaml`` (resolved Experiment), ``label_space.json``, ``environment.json`` (versions, seed,
-    commands), ``metrics.jsonl``, ``checkpoints/last.pt``, ``checkpoints/best.pt``, ``tensorboard/``.
+    ``config.yaml`` (resolved Experiment), ``label_space.json``, ``class_statistics.json`` (class counts of
+    the training split), ``environment.json`` (versions, seed, commands), ``metrics.jsonl``,
+    ``checkpoints/last.pt``, ``checkpoints/best.pt``, ``tensorboard/``.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.config = self.path / "config.yaml"
         self.label_space = self.path / "label_space.json"
+        self.class_statistics = self.path / "class_statistics.json"
         self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
@@ -57,6 +60,24 @@ class RunFolder:
     def read_label_space(self) -> LabelSpace:
         """The classes of the run."""
         return LabelSpace.from_dict(json.loads(self.label_space.read_text(encoding="utf-8")))
+
+    def write_class_statistics(self, statistics: ClassStatistics) -> None:
+        """Keep the class counts of the training split."""
+        counts = {
+            "points": statistics.points.tolist(),
+            "samples": statistics.samples.tolist(),
+            "num_samples": statistics.num_samples,
+        }
+        self.class_statistics.write_text(json.dumps(counts), encoding="utf-8")
+
+    def read_class_statistics(self) -> ClassStatistics | None:
+        """Class counts of the training split; None where the run has not kept them."""
+        if not self.class_statistics.is_file():
+            return None
+        counts = json.loads(self.class_statistics.read_text(encoding="utf-8"))
+        return ClassStatistics(
+            torch.tensor(counts["points"]), torch.tensor(counts["samples"]), counts["num_samples"]
+        )
 
     def may_continue(self, experiment: Experiment, resume: bool | None) -> bool:
         """Whether to continue from last.pt; False means to start anew.

@@ -12,6 +12,7 @@ from itertools import islice
 import torch
 
 from pointseg.core.batch import SceneBatch
+from pointseg.core.statistics import ClassStatistics
 from pointseg.data.dataset import LoadedBatch, SceneReader
 from pointseg.data.loader import BatchPlan, derived_seed, train_loader
 from pointseg.data.paste import InstancePaster
@@ -99,10 +100,14 @@ class TrainingJob:
 
     def fresh_state(self) -> tuple[TrainingState, str]:
         """The state before the first step, and a notice for the user, or ""."""
-        statistics = self.store.class_statistics(self.experiment.data.train_split)
         return TrainingState.fresh(
-            self.experiment, statistics, self.store.label_space, self.pipeline, self.processes
+            self.experiment, self.class_statistics, self.store.label_space, self.pipeline, self.processes
         )
+
+    @property
+    def class_statistics(self) -> ClassStatistics:
+        """Class counts of the training split."""
+        return self.store.class_statistics(self.experiment.data.train_split)
 
     def steps(self, first: int) -> Iterator[Iterator[SceneBatch]]:
         """The batches of this process for step ``first``, ``first + 1``, ... to the end of the training.

@@ -73,7 +73,7 @@ class TrainingState:
     ) -> tuple[TrainingState, str]:
         """The state before the first step, the same on all processes; and a notice for the user, or ""."""
         torch.manual_seed(experiment.seed)
-        segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes)
+        segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
         objective = experiment.build_objective(
             statistics, label_space=label_space, feature_channels=segmenter.feature_channels
         )

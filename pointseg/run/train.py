@@ -81,6 +81,7 @@ def train(
             if not continues:
                 folder.clear()
             folder.describe(experiment, job.store.label_space, processes.device, state.step)
+            folder.write_class_statistics(job.class_statistics)
         with Monitor(folder, state, job, console) as monitor:
             monitor.say(notice)
             monitor.say(job.headline(state.step))
