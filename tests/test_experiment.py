@@ -9,8 +9,11 @@ from pointseg.config import ConfigError, dump_config, load_config
 from pointseg.experiment import BACKBONES, DATASETS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, Experiment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-#: A base.yaml only holds what others share; it is no experiment.
-SHIPPED = sorted(path for path in CONFIGS.rglob("*.yaml") if path.name != "base.yaml")
+#: A base.yaml only holds what others share, and a method only its difference; they are no experiments.
+METHODS = sorted((CONFIGS / "methods").glob("*.yaml"))
+SHIPPED = sorted(
+    path for path in CONFIGS.rglob("*.yaml") if path.name != "base.yaml" and path.parent.name != "methods"
+)
 SMALLEST: dict[str, Any] = {"data": {"path": "store"}, "train": {"steps": 1}}
 
 
@@ -28,6 +31,32 @@ def test_a_shipped_configuration_loads_and_survives_a_round_trip(path: Path, tmp
     written = tmp_path / "config.yaml"
     written.write_text(dump_config(loaded), encoding="utf-8")
     assert load_config(Experiment, written) == loaded
+
+
+@pytest.mark.parametrize("folder", ["scannet200", "scannet200/lground", "synthetic"])
+def test_every_method_has_a_configuration_for_every_data_set(folder: str) -> None:
+    assert {path.name for path in METHODS} <= {path.name for path in (CONFIGS / folder).glob("*.yaml")}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda p: p.stem)
+def test_a_method_changes_the_same_settings_in_every_recipe(method: Path) -> None:
+    """Its file says all of the difference to the recipe, and nothing of the recipe."""
+    recipes = {"scannet200": "baseline", "scannet200/lground": "../lground_recipe", "synthetic": "baseline"}
+    changed = []
+    for folder, base in recipes.items():
+        plain = load_config(Experiment, CONFIGS / folder / f"{base}.yaml")
+        other = load_config(Experiment, CONFIGS / folder / method.name)
+        changed.append(
+            {name for name in Experiment.model_fields if getattr(plain, name) != getattr(other, name)}
+        )
+    assert changed[0] == changed[1] == changed[2]
+    assert changed[0] - {"name"} and changed[0] <= {"name", "head", "losses", "data", "evaluate"}
+
+
+def test_every_loss_and_head_is_in_some_shipped_configuration() -> None:
+    used = [load_config(Experiment, CONFIGS / "synthetic" / path.name) for path in METHODS]
+    assert {loss.type for experiment in used for loss in experiment.losses.values()} == set(LOSSES)  # type: ignore[attr-defined]
+    assert {experiment.head.type for experiment in used} == set(HEADS)  # type: ignore[attr-defined]
 
 
 def test_shipped_configurations_have_names_of_their_own() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from pointseg.config import Config
@@ -50,20 +52,30 @@ class HeadConfig(Config):
 
 
 class LinearHeadConfig(HeadConfig):
-    """Options of :class:`LinearHead`; it has none."""
+    """Options of :class:`LinearHead`."""
 
     type: Literal["linear"] = "linear"
+    prior_probability: float | None = Field(default=None, gt=0, lt=1)
 
     def build(self, in_channels: int, num_classes: int) -> LinearHead:
-        return LinearHead(in_channels, num_classes)
+        return LinearHead(in_channels, num_classes, prior_probability=self.prior_probability)
 
 
 class LinearHead(Head):
-    """One linear classifier with bias."""
+    """One linear classifier with bias.
 
-    def __init__(self, in_channels: int, num_classes: int) -> None:
+    Args:
+        in_channels: D.
+        num_classes: K.
+        prior_probability: sigmoid of the bias at the start, for losses of sigmoids: with many classes almost
+            all targets are negative. None starts as torch does. Source: Lin et al., ICCV 2017 (focal loss).
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, *, prior_probability: float | None = None) -> None:
         super().__init__()
         self.classifier = nn.Linear(in_channels, num_classes)
+        if prior_probability is not None:
+            nn.init.constant_(self.classifier.bias, math.log(prior_probability / (1 - prior_probability)))
 
     def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
         return Prediction(
