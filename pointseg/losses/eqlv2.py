@@ -15,7 +15,7 @@ from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig
 from pointseg.losses.class_sums import class_sums
 from pointseg.losses.processes import sum_over_processes
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.row_loss import LogitTerm, RowLoss, labelled_rows
 
 
 class EqualizationLossV2(RowLoss):
@@ -57,6 +57,13 @@ class EqualizationLossV2(RowLoss):
         self.register_buffer("positive", torch.zeros(num_classes, dtype=torch.float64))
         self.register_buffer("negative", torch.zeros(num_classes, dtype=torch.float64))
 
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        loss = super().forward(logits, labels)
+        if self.training:
+            # Without a row too: other processes may have some and wait for the sum.
+            self._accumulate(*labelled_rows(logits.detach(), labels, logits.shape[1], self.ignore_index))
+        return loss
+
     def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
         positive, negative = (weight.to(logits.dtype) for weight in self.class_weights())
         own = logits.gather(1, labels[:, None]).squeeze(1)
@@ -64,8 +71,6 @@ class EqualizationLossV2(RowLoss):
         # corrected.
         as_negatives = (F.softplus(logits) @ negative).sum()
         correction = positive[labels] * F.softplus(-own) - negative[labels] * F.softplus(own)
-        if self.training:
-            self._accumulate(logits.detach(), own.detach(), labels, positive, negative)
         return (as_negatives + correction.sum()) / len(labels)
 
     def class_weights(self) -> tuple[Tensor, Tensor]:
@@ -75,10 +80,10 @@ class EqualizationLossV2(RowLoss):
         return 1 + self.alpha * (1 - negative), negative
 
     @torch.no_grad()
-    def _accumulate(
-        self, logits: Tensor, own: Tensor, labels: Tensor, positive: Tensor, negative: Tensor
-    ) -> None:
+    def _accumulate(self, logits: Tensor, labels: Tensor) -> None:
         num_classes = logits.shape[1]
+        positive, negative = (weight.to(logits.dtype) for weight in self.class_weights())
+        own = logits.gather(1, labels[:, None]).squeeze(1)
         pulls = class_sums(torch.sigmoid(-own), labels, num_classes)
         pushes = logits.sigmoid().sum(0) - class_sums(torch.sigmoid(own), labels, num_classes)
         self.positive += sum_over_processes((positive * pulls).double())
