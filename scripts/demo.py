@@ -22,15 +22,20 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 console = Console()
 
+#: Threads of each of the two training processes; torchrun would take one.
+THREADS = str(max(1, (os.cpu_count() or 2) // 2))
 
-def step(title: str, *command: str | Path) -> float:
+
+def step(title: str, *command: str | Path, **environment: str) -> float:
     """Run one command in the project's root with its own progress display; seconds it took."""
     words = [str(word) for word in command]
     shown = shlex.join([Path(words[0]).name, *words[1:]])
     console.rule(f"[bold]{title}")
     console.print(f"$ {shown}", style="cyan", highlight=False, soft_wrap=True)
     start = time.perf_counter()
-    done = subprocess.run(words, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}, check=False)
+    done = subprocess.run(
+        words, cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment}, check=False
+    )
     if done.returncode:
         console.print(f"[red]The demo stopped: '{shown}' ended with exit code {done.returncode}.")
         raise SystemExit(done.returncode)
@@ -43,7 +48,8 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything")
     parser.add_argument("--scenes", type=int, default=64, help="number of generated scenes")
-    parser.add_argument("--seed", type=int, default=0)
+    # Seed 0 is the set on which the demo's settings were chosen: the demo runs on another.
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--temper", type=float, default=0.7, help="0 = real long tail, 1 = balanced")
     parser.add_argument("--config", default="configs/synthetic/demo.yaml")
     arguments = parser.parse_args()
@@ -53,6 +59,8 @@ def main() -> None:
     (ROOT / results).mkdir(parents=True, exist_ok=True)
     python, pointseg = Path(sys.executable), BIN / "pointseg"
     evaluation, baseline = results / "evaluation.json", results / "point_classifier.json"
+    # Two processes with half of the cores each use a CPU better than one with all of them.
+    torchrun = (python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     submission, labels = results / "submission.zip", ("--labels", "scannet200")
 
     seconds = {
@@ -71,9 +79,14 @@ def main() -> None:
             "--json",
             baseline,
         ),
-        "train": step("5/8  Train", pointseg, "train", arguments.config, "--out", run, f"data.path={store}"),
+        "train": step(
+            "5/8  Train",
+            *(*torchrun, "-m", "pointseg", "train", arguments.config),
+            *("--out", run, f"data.path={store}"),
+            OMP_NUM_THREADS=THREADS,
+        ),
         "evaluate": step("6/8  Evaluate on every vertex", pointseg, "evaluate", run, "--json", evaluation),
-        "submit": step("7/8  Test-server submission", pointseg, "submit", run, "-o", submission, "--raw", raw)
+        "submit": step("7/8  Test-server submission", pointseg, "submit", run, "-o", submission)
         + step("7/8  Check the submission", pointseg, "check-submission", submission, "--raw", raw),
     }
     scene = best_scene(store)
@@ -97,7 +110,7 @@ def best_scene(store: Path) -> str:
     from pointseg.data.store import Store
 
     opened = Store.open(ROOT / store)
-    return max(opened.scene_names("val"), key=lambda name: len(opened.class_counts(name)))
+    return max(opened.scene_names("val"), key=lambda name: len(opened.entry(name)["class_points"]))
 
 
 def summary(evaluation: Path, baseline: Path, seconds: dict[str, float]) -> None:
