@@ -45,24 +45,6 @@ def main() -> None:
     """Semantic segmentation of 3D point clouds with long-tailed classes."""
 
 
-__all__ = ["Annotated", "Path", "app"]
-
-
-@app.command()
-@reports_errors
-def score(
-    pred: Annotated[Path, typer.Option(help="Folder of <scene>.txt predictions, one raw id per line.")],
-    gt: Annotated[Path, typer.Option(help="Folder of <scene>.txt ground truth.")],
-    labels: Annotated[str, typer.Option(help="scannet200, scannet20 or a label_space.json.")] = "scannet200",
-    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
-    classes: Annotated[bool, typer.Option("--classes", help="Print every class.")] = False,
-) -> None:
-    """Score text files as the official ScanNet evaluation does, integer for integer."""
-    from pointseg.run.score import score
-
-    score(pred, gt, labels=labels, json_path=json, classes=classes)
-
-
 @app.command()
 @reports_errors
 def synthesize(
@@ -79,6 +61,27 @@ def synthesize(
     from pointseg.run.synthesize import synthesize
 
     synthesize(out, num_scenes=scenes, seed=seed, temper=temper, split_files=split_files, workers=workers)
+
+
+@app.command()
+@reports_errors
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file of an experiment.")],
+    out: Annotated[Path, typer.Option(help="RUN folder; the same command continues a stopped run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as train.steps=100.")
+    ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--no-resume", help="Insist on continuing, or start over.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Train a network; with torchrun on several GPUs. Ctrl-C saves and stops."""
+    from pointseg.run.train import train_command
+
+    if not train_command(config, out, overrides or [], resume=resume, device=device):
+        raise typer.Exit(130)
 
 
 @app.command()
@@ -124,6 +127,55 @@ def evaluate(
 
 @app.command()
 @reports_errors
+def score(
+    pred: Annotated[Path, typer.Option(help="Folder of <scene>.txt predictions, one raw id per line.")],
+    gt: Annotated[Path, typer.Option(help="Folder of <scene>.txt ground truth.")],
+    labels: Annotated[str, typer.Option(help="scannet200, scannet20 or a label_space.json.")] = "scannet200",
+    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="Print every class.")] = False,
+) -> None:
+    """Score text files as the official ScanNet evaluation does, integer for integer."""
+    from pointseg.run.score import score
+
+    score(pred, gt, labels=labels, json_path=json, classes=classes)
+
+
+@app.command()
+@reports_errors
+def predict(
+    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    cloud: Annotated[Path, typer.Argument(help="PLY, NPZ, LAS or LAZ file, with or without colours.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The labelled PLY file to write.")],
+    views: Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")] = 1,
+    max_points: Annotated[
+        int, typer.Option(min=1000, help="Larger clouds are predicted in tiles of this many points.")
+    ] = 600_000,
+    keep_colors: Annotated[
+        bool, typer.Option("--keep-colors", help="Write the colours of the file, not of the classes.")
+    ] = False,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Label any cloud of points with a trained run."""
+    from rich.console import Console
+
+    from pointseg.run.predict_file import predict_file
+
+    predict_file(
+        run,
+        cloud,
+        output,
+        views=views,
+        max_points=max_points,
+        keep_colors=keep_colors,
+        checkpoint=checkpoint,
+        device=device,
+        console=Console(),
+    )
+
+
+@app.command()
+@reports_errors
 def submit(
     run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")],
@@ -162,61 +214,6 @@ def check_submission(
 
     if not check(submission, labels=labels, raw=raw, scenes=scenes).is_valid:
         raise typer.Exit(1)
-
-
-@app.command()
-@reports_errors
-def train(
-    config: Annotated[Path, typer.Argument(help="YAML file of an experiment.")],
-    out: Annotated[Path, typer.Option(help="RUN folder; the same command continues a stopped run.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as train.steps=100.")
-    ] = None,
-    resume: Annotated[
-        bool | None,
-        typer.Option("--resume/--no-resume", help="Insist on continuing, or start over.", show_default=False),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-) -> None:
-    """Train a network; with torchrun on several GPUs. Ctrl-C saves and stops."""
-    from pointseg.run.train import train_command
-
-    if not train_command(config, out, overrides or [], resume=resume, device=device):
-        raise typer.Exit(130)
-
-
-@app.command()
-@reports_errors
-def predict(
-    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
-    cloud: Annotated[Path, typer.Argument(help="PLY, NPZ, LAS or LAZ file, with or without colours.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The labelled PLY file to write.")],
-    views: Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")] = 1,
-    max_points: Annotated[
-        int, typer.Option(min=1000, help="Larger clouds are predicted in tiles of this many points.")
-    ] = 600_000,
-    keep_colors: Annotated[
-        bool, typer.Option("--keep-colors", help="Write the colours of the file, not of the classes.")
-    ] = False,
-    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-) -> None:
-    """Label any cloud of points with a trained run."""
-    from rich.console import Console
-
-    from pointseg.run.predict_file import predict_file
-
-    predict_file(
-        run,
-        cloud,
-        output,
-        views=views,
-        max_points=max_points,
-        keep_colors=keep_colors,
-        checkpoint=checkpoint,
-        device=device,
-        console=Console(),
-    )
 
 
 @app.command()
