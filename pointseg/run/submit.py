@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pointseg.data.store import Store
 from pointseg.formats.submission import SubmissionCheck, check_submission, write_submission
-from pointseg.run.check_submission import print_advice, print_shares
+from pointseg.run.check_submission import print_advice
 from pointseg.run.checkpoint import load_run
 from pointseg.run.evaluate import predict_store
 
@@ -54,7 +54,6 @@ def submit(
         raise ValueError(f"{rejected} is not fit for the server:\n{messages}")
     rejected.replace(output)
     console = Console()
-    print_shares(check, run.label_space, console)
     console.print(
         f"{output}: {check.num_scenes} scenes, {check.num_vertices:,} vertices, checked.", soft_wrap=True
     )
