@@ -51,7 +51,7 @@ def load_config(
     try:
         return model.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(explain(model, error, str(path) if path else "config")) from None
+        raise ConfigError(explain(model, error, merged, str(path) if path else "config")) from None
 
 
 def read_with_bases(path: Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -124,11 +124,11 @@ def _assign(node: Any, keys: list[str], value: Any, override: str) -> Any:
     return merge(node, {head: value})
 
 
-def explain(model: type[BaseModel], error: ValidationError, source: str) -> str:
+def explain(model: type[BaseModel], error: ValidationError, data: Mapping[str, Any], source: str) -> str:
     """One line for each thing that is wrong, with the nearest known key for a misspelt one."""
     lines = []
     for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"])
+        where = _dotted(item["loc"], data)
         if item["type"] == "extra_forbidden":
             key = str(item["loc"][-1])
             near = difflib.get_close_matches(key, _all_keys(model), n=1)
@@ -137,6 +137,19 @@ def explain(model: type[BaseModel], error: ValidationError, source: str) -> str:
         else:
             lines.append(f"{source}: {where}: {item['msg']} (got {item['input']!r})")
     return "\n".join(lines)
+
+
+def _dotted(place: Sequence[int | str], data: Any) -> str:
+    """A place as people write it. Pydantic also names the `type` of an option on the way; that is no key."""
+    keys, node = [], data
+    for part in place:
+        inside = isinstance(node, Mapping) and part in node
+        if not inside and isinstance(node, Mapping) and node.get("type") == part:
+            continue
+        keys.append(str(part))
+        known = inside or (isinstance(node, list) and isinstance(part, int) and part < len(node))
+        node = node[part] if known else None
+    return ".".join(keys)
 
 
 def _all_keys(model: Any, _seen: set[Any] | None = None) -> list[str]:

@@ -1,9 +1,10 @@
 """Configuration: bases, differences, overrides and messages that help."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from pointseg.config import Config, ConfigError, dump_config, load_config, merge
 
@@ -63,6 +64,22 @@ def test_an_override_can_reach_into_a_list() -> None:
 def test_a_misspelt_key_is_answered_with_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'optimizer\.lrr'; did you mean 'lr'"):
         load_config(Settings, None, ["optimizer.lrr=0.2"])
+
+
+def test_the_type_of_an_option_is_no_part_of_its_key() -> None:
+    class Sgd(Config):
+        type: Literal["sgd"] = "sgd"
+        lr: float = 0.1
+
+    class Adam(Config):
+        type: Literal["adam"] = "adam"
+        lr: float = 0.1
+
+    class Choice(Config):
+        optimizers: list[Annotated[Sgd | Adam, Field(discriminator="type")]]
+
+    with pytest.raises(ConfigError, match=r"unknown key 'optimizers\.0\.lrr'; did you mean 'lr'"):
+        load_config(Choice, None, data={"optimizers": [{"type": "adam", "lrr": 1}]})
 
 
 def test_a_value_of_the_wrong_kind_names_its_key() -> None:
