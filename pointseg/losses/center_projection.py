@@ -24,7 +24,8 @@ from pointseg.losses.processes import sum_over_processes
 HIDDEN_DIM, EMBEDDING_DIM = 128, 512
 #: As torch.nn.BatchNorm1d.
 EPS, MOMENTUM = 1e-5, 0.1
-CHUNK_ROWS = 4096
+#: Rows of a chunk on a CPU; see softmax_rows.
+CHUNK_ROWS = 16_384
 
 
 class CenterProjection(nn.Module):

@@ -108,17 +108,31 @@ class ClassSuppressionHead(Head):
             ),
         )
 
-    def gated(self, rows: Tensor, keep: Tensor) -> Tensor:
-        """sum_c r_c ReLU(W_c * A) / sum_c r_c of ``rows`` A (N, D); r = ``keep`` (K,), zeros and ones."""
-        # Sums over classes and the product run in float32 also under autocast.
+    def gates(self, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """(D,) gates g+ and g- of positive and negative features; r = ``keep`` (K,) is 1 for kept classes.
+
+        sum_c r_c ReLU(W_c * A) / sum_c r_c = g+ * max(A, 0) + g- * max(-A, 0).
+        """
+        # Sums over classes run in float32 also under autocast.
         weight = self.classifier.weight.to(torch.promote_types(self.classifier.weight.dtype, torch.float32))
         share = (keep / keep.sum()).to(weight.dtype)[:, None]
-        positive = (share * F.relu(weight)).sum(0)
-        negative = (share * F.relu(-weight)).sum(0)
-        return rows * torch.where(rows > 0, positive, -negative)
+        return (share * F.relu(weight)).sum(0), (share * F.relu(-weight)).sum(0)
+
+    def linear_of_gated(self, rows: Tensor, keep: Tensor) -> Tensor:
+        """The linear layer on the gated features of ``rows`` (N, D), without making these.
+
+        A gate of each channel can as well scale the column of the weight that the channel meets.
+        """
+        positive, negative = self.gates(keep)
+        weight, bias = self.linear.weight, self.linear.bias
+        if rows.numel() == 0 or bool(rows.detach().min() >= 0):
+            return F.linear(rows, weight * positive, bias)
+        # g+ max(a, 0) + g- max(-a, 0) = a (g+ - g-) / 2 + |a| (g+ + g-) / 2
+        odd = F.linear(rows, weight * ((positive - negative) / 2), bias)
+        return odd + F.linear(rows.abs(), weight * ((positive + negative) / 2))
 
     def _refined(self, rows: Tensor, keep: Tensor) -> Tensor:
-        hidden = self.linear(self.gated(rows, keep))
+        hidden = self.linear_of_gated(rows, keep)
         if self.training and len(rows) < 2 and isinstance(self.norm, nn.BatchNorm1d):
             # One row has no variance; torch refuses it.
             norm = self.norm
@@ -127,7 +141,8 @@ class ClassSuppressionHead(Head):
             )
         else:
             hidden = self.norm(hidden)
-        return F.relu(hidden)
+        # The norm's gradient needs its input, not its output.
+        return F.relu_(hidden)
 
     @torch.no_grad()
     def _draw(self, labels: Tensor | None, progress: float, device: torch.device) -> Tensor:

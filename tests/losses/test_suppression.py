@@ -151,13 +151,21 @@ def head(training: bool = True, **options: object) -> ClassSuppressionHead:
     return made.train(training)
 
 
+def gated(made: ClassSuppressionHead, features: Tensor, keep: Tensor) -> Tensor:
+    """The gated features themselves: what an identity in place of the linear layer gives."""
+    with torch.no_grad():
+        made.linear.weight.copy_(torch.eye(4))
+        made.linear.bias.zero_()
+    return made.linear_of_gated(features, keep)
+
+
 @pytest.mark.parametrize("keep", [[0, 1, 2, 3, 4, 5], [0, 2, 3, 4, 5], [3]])
 def test_the_two_gates_equal_the_mean_over_classes_for_signed_features(keep: list[int]) -> None:
     features = normal(5, 4).requires_grad_()
     weight = head().classifier.weight
     marks = torch.zeros(6, dtype=torch.float64)
     marks[keep] = 1
-    got, expected = head().gated(features, marks), oracles.gated(features, weight, keep)
+    got, expected = gated(head(), features, marks), oracles.gated(features, weight, keep)
     torch.testing.assert_close(got, expected)
     upstream = normal(5, 4, seed=3)
     torch.testing.assert_close(
@@ -169,7 +177,7 @@ def test_the_two_gates_equal_the_mean_over_classes_for_signed_features(keep: lis
 def test_the_gate_passes_its_gradient_to_the_classifier() -> None:
     made, features = head(), normal(5, 4)
     marks = torch.ones(6, dtype=torch.float64)
-    got = torch.autograd.grad(made.gated(features, marks).square().sum(), made.classifier.weight)[0]
+    got = torch.autograd.grad(gated(made, features, marks).square().sum(), made.classifier.weight)[0]
     expected = oracles.gated(features, made.classifier.weight, list(range(6))).square().sum()
     torch.testing.assert_close(got, torch.autograd.grad(expected, made.classifier.weight)[0])
 
@@ -178,7 +186,7 @@ def test_for_features_without_negative_values_it_is_the_released_gate() -> None:
     made, features = head(), normal(5, 4).abs()
     keep = torch.tensor([1.0, 0, 1, 1, 1, 1], dtype=torch.float64)
     gate = (keep[:, None] * F.relu(made.classifier.weight)).sum(0) / keep.sum()
-    torch.testing.assert_close(made.gated(features, keep), features * gate)
+    torch.testing.assert_close(gated(made, features, keep), features * gate)
 
 
 def test_a_channel_of_the_dropped_class_alone_is_shut() -> None:
@@ -188,9 +196,9 @@ def test_a_channel_of_the_dropped_class_alone_is_shut() -> None:
         made.classifier.weight[4, 2] = 1.0
     keep = torch.ones(6, dtype=torch.float64)
     features = normal(5, 4).abs()
-    assert bool(made.gated(features, keep)[:, 2].all())
+    assert bool(gated(made, features, keep)[:, 2].all())
     keep[4] = 0
-    assert not made.gated(features, keep)[:, 2].any()
+    assert not gated(made, features, keep)[:, 2].any()
 
 
 def test_at_progress_zero_nothing_is_ever_dropped_and_at_one_always() -> None:
@@ -282,9 +290,11 @@ def test_gates_are_summed_in_float32_under_autocast() -> None:
     made = head().float()
     features = normal(5, 4).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        gated = made.gated(features.bfloat16(), torch.ones(6))
-    assert gated.dtype == torch.float32
-    torch.testing.assert_close(gated, made.gated(features.bfloat16().float(), torch.ones(6)))
+        gates = made.gates(torch.ones(6))
+        prediction = made(features.bfloat16(), progress=1.0)
+    for gate, expected in zip(gates, made.gates(torch.ones(6)), strict=True):
+        assert torch.equal(gate, expected) and gate.dtype == torch.float32
+    assert bool(suppressed_logits(prediction).isfinite().all())
 
 
 @pytest.mark.parametrize(
