@@ -13,7 +13,7 @@ demo: setup
 	@$(PYTHON_BIN) scripts/demo.py
 
 test: setup
-	@$(PYTHON_BIN) -m pytest
+	@$(PYTHON_BIN) -m pytest -n auto
 
 lint: setup
 	@$(PYTHON_BIN) -m ruff check .

@@ -12,6 +12,7 @@ from pointseg.cli import app
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+FILES = sorted(set(re.findall(r"`((?:pointseg|configs|scripts|benchmarks)/[\w./]+)`", README)))
 COMMANDS = [
     line.split("#")[0].strip()
     for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
@@ -48,6 +49,6 @@ def test_the_options_of_the_readme_exist(command: str) -> None:
     assert {word for word in words if word.startswith("-")} <= known
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:pointseg|configs|scripts|benchmarks)/[\w./]+)`", README))))
+@pytest.mark.parametrize("path", FILES)
 def test_the_files_of_the_readme_exist(path: str) -> None:
     assert (ROOT / path).exists()
