@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ class Processes:
         gathered: list[tuple[str, ...]] = [()] * self.world
         dist.all_gather_object(gathered, mine)
         return tuple(name for part in gathered for name in part)
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every process the buffers of the main one: running statistics are apart while training."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, src=0)
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -110,7 +117,12 @@ def process_group(device: str) -> Iterator[Processes]:
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    processes = Processes(dist.get_rank(), world, chosen)
     try:
-        yield Processes(dist.get_rank(), world, chosen)
+        yield processes
     finally:
+        # gloo's threads let go of the last tensors a moment after the last reduction. If the interpreter ends in
+        # that moment, the process aborts ("terminate called without an active exception"). Destroying the group
+        # joins its threads, but only once nothing else holds the group, as data-parallel modules do in cycles.
+        gc.collect()
         dist.destroy_process_group()

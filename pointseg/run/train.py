@@ -13,7 +13,7 @@ from pointseg.config import load_config
 from pointseg.experiment import Experiment
 from pointseg.metrics.report import Report, print_report
 from pointseg.run.checkpoint import load_checkpoint, save_checkpoint
-from pointseg.run.distributed import process_group
+from pointseg.run.distributed import Processes, process_group
 from pointseg.run.folder import RunFolder
 from pointseg.run.interrupt import StopRequest
 from pointseg.run.job import TrainingJob, set_num_threads
@@ -69,32 +69,38 @@ def train(
     """
     console = console or Console()
     with process_group(device) as processes, StopRequest() as stop:
-        set_num_threads(experiment.train.num_threads)
-        folder = RunFolder(out)
-        continues = folder.may_continue(experiment, resume)
-        job = TrainingJob.prepare(experiment, processes)
-        state, notice = job.fresh_state()
-        if continues:
-            resume_state(state, folder, job)
-        processes.wait()
-        if processes.is_main:
-            if not continues:
-                folder.clear()
-            folder.describe(experiment, job.store.label_space, processes.device, state.step)
-            folder.write_class_statistics(job.class_statistics)
-        with Monitor(folder, state, job, console) as monitor:
-            monitor.say(notice)
-            monitor.say(job.headline(state.step))
-            report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
-        if processes.is_main:
-            _say_how_it_ended(state, job, folder, report, console)
-    return TrainingResult(
-        step=state.step,
-        total_steps=job.total_steps,
-        best_miou=state.best_miou if state.best_miou >= 0 else None,
-        report=report,
-        is_finished=job.is_finished(state),
-    )
+        return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console)
+
+
+def _train(
+    experiment: Experiment,
+    folder: RunFolder,
+    processes: Processes,
+    stop: StopRequest,
+    resume: bool | None,
+    stop_after: int | None,
+    console: Console,
+) -> TrainingResult:
+    """:func:`train` within its processes. All that uses their connections lives in this frame and ends with it."""
+    set_num_threads(experiment.train.num_threads)
+    continues = folder.may_continue(experiment, resume)
+    job = TrainingJob.prepare(experiment, processes)
+    state, notice = job.fresh_state()
+    if continues:
+        resume_state(state, folder, job)
+    processes.wait()
+    if processes.is_main:
+        if not continues:
+            folder.clear()
+        folder.describe(experiment, job.store.label_space, processes.device, state.step)
+    with Monitor(folder, state, job, console) as monitor:
+        monitor.say(notice)
+        monitor.say(job.headline(state.step))
+        report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
+    if processes.is_main:
+        _say_how_it_ended(state, job, folder, report, console)
+    best_miou = state.best_miou if state.best_miou >= 0 else None
+    return TrainingResult(state.step, job.total_steps, best_miou, report)
 
 
 def train_command(
@@ -147,6 +153,8 @@ def _validate(
     job: TrainingJob, state: TrainingState, folder: RunFolder, monitor: Monitor, stop: StopRequest
 ) -> Report | None:
     """Validate the present weights and keep them if they are the best; None if stopped on the way."""
+    # What is validated is what is saved: the main process's weights and running statistics.
+    job.processes.share_buffers(state.network)
     validation = validate(
         state.network,
         job.pipeline,

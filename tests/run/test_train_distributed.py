@@ -13,6 +13,7 @@ from rich.console import Console
 from pointseg.config import dump_config
 from pointseg.experiment import Experiment
 from pointseg.run.checkpoint import load_checkpoint
+from pointseg.run.evaluate import evaluate
 from pointseg.run.train import train
 
 OPTIONS = ["train.steps=3", "train.batch_size=1", "train.log_every=1", "train.val_every=0"]
@@ -49,3 +50,8 @@ def test_two_processes_train_like_one_that_accumulates_two_batches(
         for run in (one, two)
     ]
     assert validations[0][0]["num_vertices"] == validations[1][0]["num_vertices"]
+
+    # BatchNorm's running statistics differ between the processes, but the run keeps those of the main one:
+    # the scenes that the other process validated must have been predicted with them too.
+    again = evaluate(two, split="val", checkpoint="last", device="cpu")
+    assert validations[1][0]["collapse"]["gradient_norm"] == pytest.approx(again.collapse.gradient_norm)
