@@ -121,8 +121,8 @@ def process_group(device: str) -> Iterator[Processes]:
     try:
         yield processes
     finally:
-        # gloo's threads let go of the last tensors a moment after the last reduction. If the interpreter ends in
-        # that moment, the process aborts ("terminate called without an active exception"). Destroying the group
-        # joins its threads, but only once nothing else holds the group, as data-parallel modules do in cycles.
+        # gloo's threads let go of the last tensors a moment after the last reduction. If the interpreter ends
+        # in that moment, the process aborts ("terminate called without an active exception"). Destroying the
+        # group joins its threads, but only once nothing else holds it, as data-parallel modules do in cycles.
         gc.collect()
         dist.destroy_process_group()

@@ -81,7 +81,7 @@ def _train(
     stop_after: int | None,
     console: Console,
 ) -> TrainingResult:
-    """:func:`train` within its processes. All that uses their connections lives in this frame and ends with it."""
+    """:func:`train` within its processes; all that uses their connections ends with this frame."""
     set_num_threads(experiment.train.num_threads)
     continues = folder.may_continue(experiment, resume)
     job = TrainingJob.prepare(experiment, processes)
@@ -93,14 +93,20 @@ def _train(
         if not continues:
             folder.clear()
         folder.describe(experiment, job.store.label_space, processes.device, state.step)
+        folder.write_class_statistics(job.class_statistics)
     with Monitor(folder, state, job, console) as monitor:
         monitor.say(notice)
         monitor.say(job.headline(state.step))
         report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
     if processes.is_main:
         _say_how_it_ended(state, job, folder, report, console)
-    best_miou = state.best_miou if state.best_miou >= 0 else None
-    return TrainingResult(state.step, job.total_steps, best_miou, report)
+    return TrainingResult(
+        step=state.step,
+        total_steps=job.total_steps,
+        best_miou=state.best_miou if state.best_miou >= 0 else None,
+        report=report,
+        is_finished=job.is_finished(state),
+    )
 
 
 def train_command(
