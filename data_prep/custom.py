@@ -25,7 +25,7 @@ from rich.console import Console
 
 from pointseg.core.labels import LabelSpace, groups_by_points
 from pointseg.core.scene import Scene
-from pointseg.data.preparation import Job, Outcome, Prepared, default_workers, prepare
+from pointseg.data.preparation import Job, Outcome, Prepared, default_workers, exit_code, prepare
 from pointseg.data.store import Store, StoreWriter, count_classes
 from pointseg.formats.class_table import ClassTable, read_class_table, read_scene_table
 from pointseg.formats.clouds import CLOUD_SUFFIXES, estimate_normals, read_cloud, to_local
@@ -194,15 +194,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 done, 1 some scenes failed, 2 it could not start, 130 stopped by the user."""
     options = parse(arguments)
-    console = Console(stderr=True)
-    try:
-        return run(options, console)
-    except KeyboardInterrupt:
-        console.print("Stopped. Run the same command again to continue.")
-        return 130
-    except (ValueError, OSError) as error:
-        console.print(f"data_prep/custom.py: {error}", markup=False, highlight=False, soft_wrap=True)
-        return 2
+    return exit_code("data_prep/custom.py", functools.partial(run, options))
 
 
 if __name__ == "__main__":

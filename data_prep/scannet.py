@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pointseg.core.labels import SHIPPED, load_label_space
-from pointseg.data.preparation import Job, Outcome, Prepared, default_workers, prepare
+from pointseg.data.preparation import Job, Outcome, Prepared, default_workers, exit_code, prepare
 from pointseg.data.store import Store, StoreWriter
 from pointseg.formats.scannet import AGGREGATION_SUFFIX, SEGMENTS_SUFFIX, read_scannet_scene
 from pointseg.formats.scannet_tables import (
@@ -189,15 +189,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 done, 1 some scenes failed, 2 it could not start, 130 stopped by the user."""
     options = parse(arguments)
-    console = Console(stderr=True)
-    try:
-        return run(options, console)
-    except KeyboardInterrupt:
-        console.print("Stopped. Run the same command again to continue.")
-        return 130
-    except (ValueError, OSError) as error:
-        console.print(f"data_prep/scannet.py: {error}", markup=False, highlight=False, soft_wrap=True)
-        return 2
+    return exit_code("data_prep/scannet.py", functools.partial(run, options))
 
 
 if __name__ == "__main__":

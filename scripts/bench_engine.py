@@ -3,7 +3,7 @@
     python scripts/bench_engine.py --variant 34C --threads 2
 
 Maps are made anew in every step, as in training. Prints the minimum and the median over the repeats; compare
-two versions within one session only, machines drift.
+two versions within one run only, machines drift.
 """
 
 from __future__ import annotations

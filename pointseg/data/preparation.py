@@ -191,3 +191,16 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def exit_code(script: str, run: Callable[[Console], int]) -> int:
+    """Run a preparation script: its own exit code, 2 if it could not start, 130 if the user stopped it."""
+    console = Console(stderr=True)
+    try:
+        return run(console)
+    except KeyboardInterrupt:
+        console.print("Stopped. Run the same command again to continue.")
+        return 130
+    except (ValueError, OSError) as error:
+        console.print(f"{script}: {error}", markup=False, highlight=False, soft_wrap=True)
+        return 2
