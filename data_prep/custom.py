@@ -127,11 +127,9 @@ def report_outcome(outcome: Outcome, store: Store, console: Console) -> None:
         points = count_classes([store.entry(n) for n in store.scene_names("train")], space).points.tolist()
         for i in sorted(range(space.num_classes), key=lambda i: -points[i]):
             show(f"  {space.raw_ids[i]:>5} {space.names[i]:<32} {space.groups[i]:<7} {points[i]:>12,}")
-    show(f"written {len(outcome.written)}, there already {len(outcome.kept)}, failed {len(outcome.failures)}")
-    if outcome.failures:
-        show("Scenes that could not be prepared:")
-        for name, message in sorted(outcome.failures.items()):
-            show(f"  {name}: {message}")
+    show(outcome.counts())
+    for line in outcome.failure_lines():
+        show(line)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -118,15 +118,13 @@ def report_outcome(outcome: Outcome, store: Store, split_of: Mapping[str, str], 
         listed = sum(other == split for other in split_of.values())
         absent = f" ({listed} in the list)" if listed != len(names) else ""
         show(f"{split}: {len(names)} scenes{absent}, {vertices:,} vertices")
-    show(f"written {len(outcome.written)}, there already {len(outcome.kept)}, failed {len(outcome.failures)}")
+    show(outcome.counts())
     unknown = {k.removeprefix(UNKNOWN): n for k, n in outcome.remarks.items() if k.startswith(UNKNOWN)}
     if unknown:
         listed_names = ", ".join(f"{name!r} {count}" for name, count in sorted(unknown.items()))
         show(f"Categories that the label table does not have (unlabelled; objects): {listed_names}")
-    if outcome.failures:
-        show("Scenes that could not be prepared:")
-        for name, message in sorted(outcome.failures.items()):
-            show(f"  {name}: {message}")
+    for line in outcome.failure_lines():
+        show(line)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -53,6 +53,15 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
     remarks: Counter[str] = field(default_factory=Counter)
 
+    def counts(self) -> str:
+        """One line: how many scenes were written, were there already, and failed."""
+        return f"written {len(self.written)}, there already {len(self.kept)}, failed {len(self.failures)}"
+
+    def failure_lines(self) -> list[str]:
+        """A heading and a line for each scene that could not be prepared; empty if there is none."""
+        lines = [f"  {name}: {message}" for name, message in sorted(self.failures.items())]
+        return ["Scenes that could not be prepared:", *lines] if lines else []
+
 
 def default_workers() -> int:
     """The CPUs that this process may use."""
