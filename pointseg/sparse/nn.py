@@ -20,9 +20,10 @@ class _Convolution(nn.Module):
         in_channels: int,
         out_channels: int,
         kernel_size: int,
-        stride: int,
-        dilation: int,
-        bias: bool,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)):
@@ -71,18 +72,6 @@ class SparseConv3d(_Convolution):
     ``kernel`` is (K^3, C_in, C_out), tap kx + K ky + K^2 kz; (C_in, C_out) for kernel size 1 and stride 1.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        stride: int = 1,
-        dilation: int = 1,
-        bias: bool = False,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, dilation, bias)
-
     def forward(self, x: SparseTensor) -> SparseTensor:
         if self.kernel.ndim == 2:
             return x.with_features(self._with_bias(x.features @ self.kernel))
@@ -97,18 +86,6 @@ class SparseConvTranspose3d(_Convolution):
     y[fine] += x[coarse] @ kernel[tap] wherever fine = coarse + tap * dilation * fine stride. Arguments as for
     :class:`SparseConv3d`.
     """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        stride: int = 1,
-        dilation: int = 1,
-        bias: bool = False,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, dilation, bias)
 
     @property
     def fan(self) -> int:
