@@ -7,8 +7,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from pointseg.sparse.kernel_map import KernelMap, build_kernel_map
+from pointseg.sparse.kernel_map import KernelMap
 from pointseg.sparse.keys import KeyLayout
+from pointseg.sparse.voxels import Geometry, Voxels
 
 
 class Grid:
@@ -47,23 +48,33 @@ class Grid:
                     f"Voxels of a grid must be unique; {twice} of {len(coords)} rows repeat another one. "
                     "Voxelise the points first."
                 )
-        self._set(coords, stride, order)
+        self._set(Voxels(coords, order, stride))
 
-    def _set(self, coords: Tensor, stride: int, order: Tensor | None) -> None:
-        self.coords = coords
-        self.stride = stride
-        # Rows in the order of (batch, x, y, z), or None where they already lie in it.
-        self.order = order
+    def _set(self, voxels: Voxels) -> None:
+        self.voxels = voxels
         self._coarser: dict[int, Grid] = {}
         # Weak keys: a map onto this very grid must not keep the grid alive in a circle.
         self._maps: WeakKeyDictionary[Grid, dict[tuple[int, int], KernelMap]] = WeakKeyDictionary()
 
     @classmethod
-    def _trusted(cls, sorted_coords: Tensor, stride: int) -> Grid:
-        """A grid of coordinates that are known to be unique and sorted."""
+    def _trusted(cls, voxels: Voxels) -> Grid:
+        """A grid of voxels that are known to be as they must."""
         grid = cls.__new__(cls)
-        grid._set(sorted_coords, stride, None)
+        grid._set(voxels)
         return grid
+
+    @property
+    def coords(self) -> Tensor:
+        return self.voxels.coords
+
+    @property
+    def stride(self) -> int:
+        return self.voxels.stride
+
+    @property
+    def order(self) -> Tensor | None:
+        """(N,) int64 rows in the order of (batch, x, y, z), or None where they already lie in it."""
+        return self.voxels.order
 
     def __len__(self) -> int:
         return self.coords.shape[0]
@@ -87,7 +98,7 @@ class Grid:
         """
         if self.order is None:
             return self, None
-        return Grid._trusted(self.coords[self.order], self.stride), self.order
+        return Grid._trusted(Voxels(self.coords[self.order], None, self.stride)), self.order
 
     def coarsen(self, factor: int) -> Grid:
         """The grid of stride ``stride * factor`` whose voxels hold at least one voxel of this one; memoised.
@@ -104,11 +115,11 @@ class Grid:
             floored[:, 1:] = torch.div(self.coords[:, 1:], stride, rounding_mode="floor") * stride
             layout = KeyLayout.around([floored])
             coords = layout.unpack(torch.unique(layout.pack(floored)))
-            self._coarser[factor] = Grid._trusted(coords, stride)
+            self._coarser[factor] = Grid._trusted(self.voxels.coarser(coords, stride))
         return self._coarser[factor]
 
     def kernel_map(self, target: Grid, kernel_size: int, dilation: int = 1) -> KernelMap:
-        """Pairs (row of this grid, row of ``target``) for every tap of a kernel; memoised.
+        """Pairs (row of this grid, row of ``target``) for every tap of a kernel; memoised, found when used.
 
         The law: source coordinate = target coordinate + tap * dilation * self.stride, with taps
         -K//2 .. K//2 for odd and 0 .. K-1 for even kernel sizes K, x fastest.
@@ -127,15 +138,8 @@ class Grid:
             raise ValueError(f"Both grids must lie on one device; got {self.device} and {target.device}.")
         maps = self._maps.setdefault(target, {})
         if (kernel_size, dilation) not in maps:
-            maps[kernel_size, dilation] = build_kernel_map(
-                self.coords,
-                self.order,
-                target.coords,
-                target.order,
-                kernel_size=kernel_size,
-                step=dilation * self.stride,
-                same_grid=target is self,
-                dense_steps=dilation == 1,
+            maps[kernel_size, dilation] = KernelMap.of(
+                Geometry(self.voxels, target.voxels, kernel_size, dilation)
             )
         return maps[kernel_size, dilation]
 
@@ -143,6 +147,5 @@ class Grid:
         """This grid on another device; maps are made anew there."""
         if torch.device(device) == self.device:
             return self
-        moved = Grid.__new__(Grid)
-        moved._set(self.coords.to(device), self.stride, None if self.order is None else self.order.to(device))
-        return moved
+        order = None if self.order is None else self.order.to(device)
+        return Grid._trusted(Voxels(self.coords.to(device), order, self.stride))

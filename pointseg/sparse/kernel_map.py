@@ -2,49 +2,93 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pointseg.sparse.keys import KeyLayout
+from pointseg.sparse.voxels import Geometry, Voxels
 
 
 @dataclass(frozen=True, eq=False)
-class KernelMap:
+class TapPairs:
     """Pairs of rows, sorted by tap; within a tap, target rows ascend.
 
-    A row occurs at most once per tap on either side, so a tap scatters without collisions. Where both grids
+    A row occurs at most once per tap on either side, so a tap scatters without collisions. Where both sides
     are sorted, source rows ascend too.
 
     Args:
         source: (P,) int32 rows of the input features.
         target: (P,) int32 rows of the output features.
         starts: T + 1 positions; pairs of tap t are ``starts[t]:starts[t + 1]``.
-        num_source: rows of the input.
-        num_target: rows of the output.
-        mirrored: whether swapping the two sides reverses the order of taps and changes nothing else (odd
-            kernels on one grid).
-        plans: memory of the backends, keyed by their name.
     """
 
     source: Tensor
     target: Tensor
     starts: tuple[int, ...]
-    num_source: int
-    num_target: int
-    mirrored: bool = False
-    plans: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+class KernelMap:
+    """The geometry of a convolution and, found when first asked for, its pairs of rows.
+
+    Args:
+        geometry: voxels of both sides and the kernel.
+        find: finds the pairs; called once, if at all.
+
+    Attributes:
+        plans: memory of the engines, keyed by their name.
+    """
+
+    def __init__(self, geometry: Geometry, find: Callable[[], TapPairs]) -> None:
+        self.geometry = geometry
+        self.plans: dict[str, Any] = {}
+        self._pairs = cache(find)
+
+    @classmethod
+    def of(cls, geometry: Geometry) -> KernelMap:
+        """The map of a convolution from a finer grid, or the same one; not of a transposed one."""
+        return cls(geometry, partial(find_pairs, geometry))
+
+    @property
+    def pairs(self) -> TapPairs:
+        return self._pairs()
+
+    @property
+    def source(self) -> Tensor:
+        return self.pairs.source
+
+    @property
+    def target(self) -> Tensor:
+        return self.pairs.target
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        return self.pairs.starts
+
+    @property
+    def num_source(self) -> int:
+        return len(self.geometry.source)
+
+    @property
+    def num_target(self) -> int:
+        return len(self.geometry.target)
 
     @property
     def num_taps(self) -> int:
-        return len(self.starts) - 1
+        return self.geometry.num_taps
 
     @property
     def num_pairs(self) -> int:
         return self.starts[-1]
+
+    @property
+    def mirrored(self) -> bool:
+        return self.geometry.mirrored
 
     def tap(self, index: int) -> tuple[Tensor, Tensor]:
         """The (source, target) rows of one tap."""
@@ -57,16 +101,21 @@ class KernelMap:
 
     @cached_property
     def _transposed(self) -> KernelMap:
-        source, target = self.target, self.source
-        falls = target.diff() < 0
-        falls[[start - 1 for start in self.starts[1:-1] if 0 < start < self.num_pairs]] = False
-        if bool(falls.any()):
-            source, target = source.clone(), target.clone()
-            for tap in range(self.num_taps):
-                pairs = slice(self.starts[tap], self.starts[tap + 1])
-                target[pairs], order = target[pairs].sort()
-                source[pairs] = source[pairs][order]
-        return KernelMap(source, target, self.starts, self.num_target, self.num_source)
+        # Holds on to what finds these pairs, not to this map: maps in a circle would outlive the scene.
+        return KernelMap(self.geometry.exchanged(), partial(_exchange, self._pairs))
+
+
+def _exchange(pairs: Callable[[], TapPairs]) -> TapPairs:
+    """Pairs with their sides exchanged, targets ascending within a tap again."""
+    starts, source, target = pairs().starts, pairs().target, pairs().source
+    falls = target.diff() < 0
+    falls[[start - 1 for start in starts[1:-1] if 0 < start < starts[-1]]] = False
+    if bool(falls.any()):
+        source, target = source.clone(), target.clone()
+        for begin, end in pairwise(starts):
+            target[begin:end], order = target[begin:end].sort()
+            source[begin:end] = source[begin:end][order]
+    return TapPairs(source, target, starts)
 
 
 def tap_offsets(kernel_size: int) -> list[tuple[int, int, int]]:
@@ -79,33 +128,15 @@ def tap_offsets(kernel_size: int) -> list[tuple[int, int, int]]:
 Pairs = tuple[Tensor, Tensor]
 
 
-def build_kernel_map(
-    source_coords: Tensor,
-    source_order: Tensor | None,
-    target_coords: Tensor,
-    target_order: Tensor | None,
-    *,
-    kernel_size: int,
-    step: int,
-    same_grid: bool,
-    dense_steps: bool,
-) -> KernelMap:
-    """Find all pairs with source coordinate = target coordinate + step * tap.
-
-    Args:
-        source_coords: (N, 4) int32.
-        source_order: (N,) int64 rows in the order of (batch, x, y, z), or None where they lie in it.
-        target_coords: (M, 4) int32.
-        target_order: as ``source_order``.
-        kernel_size: taps along an axis.
-        step: distance of neighbouring taps in input voxels.
-        same_grid: whether both sides are one grid.
-        dense_steps: whether no source voxel can lie between two neighbouring taps of a column.
-    """
-    layout = KeyLayout.around([source_coords, target_coords], margin=step * kernel_size)
-    source_keys = _sorted_keys(layout, source_coords, source_order)
-    target_keys = source_keys if same_grid else _sorted_keys(layout, target_coords, target_order)
-    mirrored = same_grid and kernel_size % 2 == 1
+def find_pairs(geometry: Geometry) -> TapPairs:
+    """All pairs of a geometry that is not transposed."""
+    source, target, kernel_size = geometry.source, geometry.target, geometry.kernel_size
+    step = geometry.dilation * source.stride
+    # Undilated, no source voxel can lie between two neighbouring taps of a column.
+    dense_steps = geometry.dilation == 1
+    layout = KeyLayout.around([source.coords, target.coords], margin=step * kernel_size)
+    source_keys = _sorted_keys(layout, source)
+    target_keys = source_keys if source is target else _sorted_keys(layout, target)
     offsets = tap_offsets(kernel_size)
     found: dict[int, Pairs] = {}
 
@@ -115,7 +146,7 @@ def build_kernel_map(
         pairs = _match_column(source_keys, target_keys, shift, step, count, dense_steps)
         found.update({first_tap + i * kernel_size**2: pair for i, pair in enumerate(pairs)})
 
-    if not mirrored:
+    if not geometry.mirrored:
         for column in range(kernel_size**2):
             match(column, kernel_size)
     else:
@@ -128,23 +159,19 @@ def build_kernel_map(
             match(column, kernel_size)
         if kernel_size > 1:
             match(centre + kernel_size**2, kernel_size // 2)
-        for tap, (source, target) in list(found.items()):
-            found[len(offsets) - 1 - tap] = (target, source) if tap != centre else (source, target)
-    pairs = [_as_rows(found[tap], source_order, target_order) for tap in range(len(offsets))]
-    starts = torch.tensor([0] + [len(source) for source, _ in pairs]).cumsum(0).tolist()
-    return KernelMap(
-        torch.cat([source for source, _ in pairs]),
-        torch.cat([target for _, target in pairs]),
-        tuple(starts),
-        num_source=len(source_coords),
-        num_target=len(target_coords),
-        mirrored=mirrored,
+        for tap, (here, there) in list(found.items()):
+            found[len(offsets) - 1 - tap] = (there, here) if tap != centre else (here, there)
+    pairs = [_as_rows(found[tap], source.order, target.order) for tap in range(len(offsets))]
+    return TapPairs(
+        torch.cat([rows for rows, _ in pairs]),
+        torch.cat([rows for _, rows in pairs]),
+        tuple(accumulate((len(rows) for rows, _ in pairs), initial=0)),
     )
 
 
-def _sorted_keys(layout: KeyLayout, coords: Tensor, order: Tensor | None) -> Tensor:
-    keys = layout.pack(coords)
-    return keys if order is None else keys[order]
+def _sorted_keys(layout: KeyLayout, voxels: Voxels) -> Tensor:
+    keys = layout.pack(voxels.coords)
+    return keys if voxels.order is None else keys[voxels.order]
 
 
 def _match_column(

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pointseg.sparse.backends import choose_backend
+from pointseg.sparse.backends.base import Epilogue
+from pointseg.sparse.engines import current_backend
 from pointseg.sparse.kernel_map import KernelMap
 
 
@@ -28,6 +29,26 @@ def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     Raises:
         ValueError: if shapes do not fit together.
     """
+    features, weight = _checked(features, weight, kernel_map)
+    return _Convolve.apply(features, weight, kernel_map)
+
+
+def convolve_and_finish(
+    features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue
+) -> Tensor:
+    """A convolution and what follows it in one pass, without gradients; arguments as for convolve()."""
+    features, weight = _checked(features, weight, kernel_map)
+    with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+        engine = current_backend(features.device)
+        return engine.forward(features.contiguous(), weight.contiguous(), kernel_map, epilogue)
+
+
+def _checked(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> tuple[Tensor, Tensor]:
+    """Both inputs in the type of the computation.
+
+    Raises:
+        ValueError: if shapes do not fit together.
+    """
     if features.ndim != 2 or features.shape[0] != kernel_map.num_source:
         raise ValueError(
             f"Features must be ({kernel_map.num_source}, C) for this kernel map; got {tuple(features.shape)}."
@@ -41,7 +62,7 @@ def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     if torch.is_autocast_enabled(device) and features.dtype != torch.float64:
         dtype = torch.get_autocast_dtype(device)
         features, weight = features.to(dtype), weight.to(dtype)
-    return _Convolve.apply(features, weight, kernel_map)
+    return features, weight
 
 
 class _Convolve(torch.autograd.Function):
@@ -51,18 +72,21 @@ class _Convolve(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
         ctx.save_for_backward(features, weight)
         ctx.kernel_map = kernel_map
+        # Kept for the backward pass, which may run in another thread, or under another setting.
+        ctx.engine = current_backend(features.device)
         with torch.autocast(features.device.type, enabled=False):
-            return choose_backend(features.device).forward(features.contiguous(), weight, kernel_map)
+            out: Tensor = ctx.engine.forward(features.contiguous(), weight.contiguous(), kernel_map)
+            return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         features, weight = ctx.saved_tensors
         with torch.autocast(features.device.type, enabled=False):
-            grad_features, grad_weight = choose_backend(features.device).backward(
+            grad_features, grad_weight = ctx.engine.backward(
                 grad.contiguous(),
                 features.contiguous(),
-                weight,
+                weight.contiguous(),
                 ctx.kernel_map,
                 needs_features=ctx.needs_input_grad[0],
                 needs_weight=ctx.needs_input_grad[1],

@@ -5,9 +5,8 @@ import torch
 from oracle import random_coords
 
 from pointseg.sparse import Grid
-from pointseg.sparse.backends import choose_backend
+from pointseg.sparse.backends.block_products import BlocksBackend
 from pointseg.sparse.backends.blocks import block_plan
-from pointseg.sparse.backends.cpu import CpuBackend
 from pointseg.sparse.backends.reference import ReferenceBackend
 
 
@@ -35,7 +34,7 @@ def test_blocks_agree_with_the_reference(kind, dtype, needs):
         assert got.dtype == expected.dtype == dtype
         assert ((got - expected).double().norm() / expected.double().norm()).item() < tolerance
 
-    blocks, reference = CpuBackend(), ReferenceBackend()
+    blocks, reference = BlocksBackend(), ReferenceBackend()
     close(blocks.forward(x, weight, kernel_map), reference.forward(x, weight, kernel_map))
     arguments = {"needs_features": needs[0], "needs_weight": needs[1]}
     got = blocks.backward(grad, x, weight, kernel_map, **arguments)
@@ -70,11 +69,6 @@ def test_pairs_of_a_block_fall_into_its_rows():
             assert block.rows.start <= piece.target.min() and piece.target.max() < block.rows.stop
 
 
-def test_the_chooser_knows_the_device():
-    assert isinstance(choose_backend(torch.device("cpu")), CpuBackend)
-    assert isinstance(choose_backend(torch.device("cuda")), ReferenceBackend)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_cpu_and_repeats_its_bits():
     kernel_map = some_map("same")
@@ -84,4 +78,4 @@ def test_cuda_agrees_with_cpu_and_repeats_its_bits():
     cuda_map = on_device.kernel_map(on_device, 3)
     runs = [ReferenceBackend().forward(x.cuda(), weight.cuda(), cuda_map).cpu() for _ in range(2)]
     assert torch.equal(*runs)
-    torch.testing.assert_close(runs[0], CpuBackend().forward(x, weight, kernel_map), atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(runs[0], BlocksBackend().forward(x, weight, kernel_map), atol=1e-2, rtol=1e-2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pointseg.sparse.backends.base import Epilogue
 from pointseg.sparse.kernel_map import KernelMap
 
 
@@ -20,14 +21,20 @@ class ReferenceBackend:
     same in every run, on CUDA too.
     """
 
-    def forward(self, features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+    def unavailable(self, device: torch.device) -> str | None:
+        return None
+
+    def forward(
+        self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
+    ) -> Tensor:
         wide = accumulation_type(features.dtype)
         out = features.new_zeros(kernel_map.num_target, weight.shape[2], dtype=wide)
         for tap in range(kernel_map.num_taps):
             source, target = kernel_map.tap(tap)
             if len(source):
                 out.index_add_(0, target, (features[source] @ weight[tap]).to(wide))
-        return out.to(features.dtype)
+        out = out.to(features.dtype)
+        return out if epilogue is None else epilogue.apply(out)
 
     def backward(
         self,

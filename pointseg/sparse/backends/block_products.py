@@ -1,16 +1,17 @@
-"""Sparse convolution for CPUs, in plain torch: products of a block of output rows, summed in one pass."""
+"""Sparse convolution for CPUs in plain torch: products of a block of output rows, summed in one pass."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from pointseg.sparse.backends.base import Epilogue
 from pointseg.sparse.backends.blocks import Block, block_plan
 from pointseg.sparse.backends.reference import accumulation_type
 from pointseg.sparse.kernel_map import KernelMap
 
 
-class CpuBackend:
+class BlocksBackend:
     """Gather and multiply tap by tap into a buffer per block of output rows, then sum the buffer row by row.
 
     torch's index_add_ on CPU runs in one thread and costs as much as the products of 32 channels;
@@ -18,7 +19,12 @@ class CpuBackend:
     4,096 rows give products of a thousand rows per tap, which run near the rate of a large matrix product.
     """
 
-    def forward(self, features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+    def unavailable(self, device: torch.device) -> str | None:
+        return None if device.type == "cpu" else f"it is made for CPUs; the device is {device}"
+
+    def forward(
+        self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
+    ) -> Tensor:
         plan = block_plan(kernel_map, _block_rows(weight.shape[2]))
         out = features.new_empty(kernel_map.num_target, weight.shape[2])
         gathered, products = _buffers(plan, features, weight.shape[2])
@@ -29,7 +35,7 @@ class CpuBackend:
                 torch.index_select(features, 0, piece.source, out=rows)
                 torch.mm(rows, weights[piece.tap], out=products[piece.buffer])
             out[block.rows] = _sum_rows(products, block)
-        return out
+        return out if epilogue is None else epilogue.apply(out)
 
     def backward(
         self,

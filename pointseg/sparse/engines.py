@@ -1,0 +1,100 @@
+"""Which implementation convolves: a table of engines, a setting, and the choice that ``auto`` makes.
+
+An engine is a file in pointseg/sparse/backends and a row in ENGINES. All compute the same numbers up
+to rounding, so that a network trained with one runs with any other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+
+import torch
+
+from pointseg.sparse.backends.base import Backend
+
+AUTO = "auto"
+
+#: Name -> module and class, imported when first used. ``auto`` takes the first one that is available.
+ENGINES: dict[str, tuple[str, str]] = {
+    "torch": ("pointseg.sparse.backends.block_products", "BlocksBackend"),
+    "reference": ("pointseg.sparse.backends.reference", "ReferenceBackend"),
+}
+#: Engines that ``auto`` may take, best first.
+AUTOMATIC = ("torch", "reference")
+
+_log = logging.getLogger(__name__)
+_setting = AUTO
+
+
+@cache
+def backend(name: str) -> Backend:
+    """The engine of a name.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine: unknown engine {name!r}; choose one of {', '.join((AUTO, *ENGINES))}.")
+    module, cls = ENGINES[name]
+    make: Callable[[], Backend] = getattr(import_module(module), cls)
+    return make()
+
+
+def check_engine(name: str, device: torch.device | str) -> None:
+    """Refuse an engine that cannot run on a device.
+
+    Raises:
+        ValueError: if there is none of that name, or it cannot run there, saying what would help.
+    """
+    if name == AUTO:
+        return
+    reason = backend(name).unavailable(torch.device(device))
+    if reason is not None:
+        raise ValueError(
+            f"engine: {name} cannot run here: {reason}. Or set engine: auto for the quickest that can."
+        )
+
+
+def set_engine(name: str) -> None:
+    """Choose the engine of all convolutions from now on; ``auto`` by default.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    global _setting
+    if name != AUTO:
+        backend(name)
+    _setting = name
+
+
+@contextmanager
+def using_engine(name: str) -> Iterator[None]:
+    """The engine inside a ``with`` block."""
+    before = _setting
+    set_engine(name)
+    try:
+        yield
+    finally:
+        set_engine(before)
+
+
+def current_engine(device: torch.device | str) -> str:
+    """The name of the engine that convolves on a device."""
+    return _choose(torch.device(device).type) if _setting == AUTO else _setting
+
+
+def current_backend(device: torch.device) -> Backend:
+    """The engine that convolves on a device, by the setting."""
+    return backend(current_engine(device))
+
+
+@cache
+def _choose(device_type: str) -> str:
+    device = torch.device(device_type)
+    name = next(name for name in AUTOMATIC if backend(name).unavailable(device) is None)
+    _log.info("engine on %s: %s", device_type, name)
+    return name

@@ -1,0 +1,68 @@
+"""Voxels and Geometry: where the rows of a convolution lie, all that an engine is told of a scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """Unique voxel coordinates in the order of the rows of their features.
+
+    Args:
+        coords: (N, 4) int32, columns batch, x, y, z in units of the input voxels.
+        order: (N,) int64, rows in the order of (batch, x, y, z); None where they already lie in it.
+        stride: edge of a voxel in input voxels; x, y, z are multiples of it.
+        family: memory that a grid and all grids coarsened from it share, for engines that keep something of
+            their own for a scene; keyed by the engine's name.
+    """
+
+    coords: Tensor
+    order: Tensor | None
+    stride: int
+    family: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return self.coords.shape[0]
+
+    def coarser(self, sorted_coords: Tensor, stride: int) -> Voxels:
+        """Sorted voxels of a larger stride in the same family."""
+        return Voxels(sorted_coords, None, stride, self.family)
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Which convolution: source row meets target row where their coordinates differ by a tap.
+
+    source = target + tap * dilation * source.stride, or, transposed, target = source + tap * dilation *
+    target.stride. Taps are -K//2 .. K//2 for odd and 0 .. K-1 for even kernel sizes K, x fastest.
+
+    Args:
+        source: voxels of the input features.
+        target: voxels of the output features.
+        kernel_size: K, taps along an axis.
+        dilation: distance of taps in voxels of the finer side.
+        transposed: whether this is the transpose of the convolution from target to source.
+    """
+
+    source: Voxels
+    target: Voxels
+    kernel_size: int
+    dilation: int = 1
+    transposed: bool = False
+
+    @property
+    def num_taps(self) -> int:
+        return self.kernel_size**3
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether exchanging the sides only reverses the taps: odd kernels on one set of voxels."""
+        return self.source is self.target and self.kernel_size % 2 == 1
+
+    def exchanged(self) -> Geometry:
+        """The geometry of the transposed convolution."""
+        return Geometry(self.target, self.source, self.kernel_size, self.dilation, not self.transposed)
