@@ -20,11 +20,12 @@ AUTO = "auto"
 
 #: Name -> module and class, imported when first used. ``auto`` takes the first one that is available.
 ENGINES: dict[str, tuple[str, str]] = {
+    "native": ("pointseg.sparse.backends.native", "NativeBackend"),
     "torch": ("pointseg.sparse.backends.block_products", "BlocksBackend"),
     "reference": ("pointseg.sparse.backends.reference", "ReferenceBackend"),
 }
 #: Engines that ``auto`` may take, best first.
-AUTOMATIC = ("torch", "reference")
+AUTOMATIC = ("native", "torch", "reference")
 
 _log = logging.getLogger(__name__)
 _setting = AUTO

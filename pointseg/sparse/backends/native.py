@@ -1,0 +1,199 @@
+"""Sparse convolution for CPUs in C: register tiles that read rows where they lie, without gather buffers."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pointseg.sparse.backends.base import Epilogue
+from pointseg.sparse.backends.block_products import BlocksBackend
+from pointseg.sparse.kernel_map import KernelMap
+
+_KERNEL_TYPES = (torch.float32, torch.float64)
+#: Bytes of a block's sums: with the rows that it reads they stay in a second-level cache.
+_BLOCK_BYTES = 128 * 1024
+_BLOCK_ROWS = 512
+#: Units of work for each thread, so that the last ones finish together.
+_UNITS_PER_THREAD = 4
+
+
+class NativeBackend:
+    """The C kernels of pointseg/sparse/native, with the widest instruction set that the processor has.
+
+    float32 and float64 are computed as they are, bfloat16 in float32 with results rounded once; other types go
+    to plain torch. Threads are torch's number; results do not depend on it.
+
+    Args:
+        instruction_set: ``portable``, ``avx2`` or ``avx512``; None takes the widest.
+    """
+
+    def __init__(self, instruction_set: str | None = None) -> None:
+        self._torch = BlocksBackend()
+        sets = instruction_sets()
+        self.instruction_set = instruction_set or (next(reversed(sets)) if sets else None)
+        if self.instruction_set is not None and self.instruction_set not in sets:
+            raise ValueError(f"This machine runs {', '.join(sets) or 'none'}; got {instruction_set!r}.")
+        self._set = sets.get(self.instruction_set or "", -1)
+
+    def unavailable(self, device: torch.device) -> str | None:
+        if device.type != "cpu":
+            return f"it is made for CPUs; the device is {device}"
+        if self.instruction_set is None:
+            return "its C extension was not built; install a C compiler (gcc or clang) and pointseg again"
+        return None
+
+    def forward(
+        self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
+    ) -> Tensor:
+        wide = _computed_in(features.dtype)
+        if wide is None:
+            return self._torch.forward(features, weight, kernel_map, epilogue)
+        epilogue = epilogue or Epilogue()
+        out = self._convolve(features.to(wide), weight.to(wide), kernel_map, epilogue, backwards=False)
+        return out.to(features.dtype)
+
+    def backward(
+        self,
+        grad: Tensor,
+        features: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        *,
+        needs_features: bool,
+        needs_weight: bool,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        wide = _computed_in(grad.dtype)
+        if wide is None:
+            return self._torch.backward(
+                grad,
+                features,
+                weight,
+                kernel_map,
+                needs_features=needs_features,
+                needs_weight=needs_weight,
+            )
+        grad_features = grad_weight = None
+        upstream = grad.to(wide)
+        if needs_features:
+            # The transposed convolution; an odd kernel on one grid is its own transpose with taps reversed.
+            back = kernel_map if kernel_map.mirrored else kernel_map.transposed()
+            grad_features = self._convolve(upstream, weight.to(wide), back, Epilogue(), backwards=True)
+            grad_features = grad_features.to(features.dtype)
+        if needs_weight:
+            grad_weight = self._weight(features.to(wide), upstream, kernel_map).to(weight.dtype)
+        return grad_features, grad_weight
+
+    def _convolve(
+        self, x: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue, *, backwards: bool
+    ) -> Tensor:
+        """x @ weight[tap], or for gradients x @ weight[tap].T, over the pairs of a map."""
+        taps, rows_stride, columns = weight.shape
+        c_in, c_out = (columns, rows_stride) if backwards else (rows_stride, columns)
+        tap_stride, k_stride, n_stride = rows_stride * columns, columns, 1
+        first = weight.data_ptr()
+        if backwards:
+            k_stride, n_stride = n_stride, k_stride
+            if kernel_map.mirrored:
+                first += (taps - 1) * tap_stride * weight.element_size()
+                tap_stride = -tap_stride
+        out = x.new_empty(kernel_map.num_target, c_out)
+        double, threads = int(x.dtype == torch.float64), torch.get_num_threads()
+        block_rows, block_columns = self._blocks(len(out), c_out, double, threads)
+        # Held until the call is over: the kernel sees addresses only.
+        extras = [None if e is None else e.to(x.dtype).contiguous() for e in (epilogue.bias, epilogue.residual)]
+        failed = _library().pointseg_convolve(
+            self._set, double, threads, x.data_ptr(), first, out.data_ptr(), *_pairs(kernel_map),
+            *(None if extra is None else extra.data_ptr() for extra in extras), int(epilogue.relu),
+            taps, c_in, c_out, len(out), tap_stride, k_stride, n_stride, block_rows, block_columns,
+        )  # fmt: skip
+        _check(failed)
+        return out
+
+    def _weight(self, x: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor:
+        c_in, c_out, taps = x.shape[1], grad.shape[1], kernel_map.num_taps
+        double, threads = int(x.dtype == torch.float64), torch.get_num_threads()
+        tile: int = _library().pointseg_columns(self._set, double)
+        stride = -(-c_out // tile) * tile
+        dw = x.new_zeros(taps, c_in, stride)
+        groups = _groups(kernel_map.starts, 2 * threads)
+        slices = min(-(-2 * threads // taps), c_in)
+        slice_channels = -(-c_in // slices)
+        failed = _library().pointseg_weight(
+            self._set, double, threads, x.data_ptr(), grad.data_ptr(), dw.data_ptr(), *_pairs(kernel_map),
+            (ctypes.c_int64 * len(groups))(*groups), taps, c_in, c_out, kernel_map.num_target, stride,
+            len(groups) - 1, slices, slice_channels,
+        )  # fmt: skip
+        _check(failed)
+        return dw if stride == c_out else dw[:, :, :c_out].contiguous()
+
+    def _blocks(self, rows: int, columns: int, double: int, threads: int) -> tuple[int, int]:
+        """Rows and columns of a unit of work."""
+        tile: int = _library().pointseg_columns(self._set, double)
+        size = 8 if double else 4
+        # Wide layers are cut into columns: a block of few rows would read all weights for little work.
+        widest = max(tile, _BLOCK_BYTES // (_BLOCK_ROWS * size) // tile * tile)
+        splits = -(-columns // widest)
+        units = splits * -(-rows // _BLOCK_ROWS)
+        # Few rows: more and narrower pieces, so that all threads have some.
+        splits = max(splits, -(-splits * _UNITS_PER_THREAD * threads // max(units, 1)) if threads > 1 else 1)
+        width = -(-columns // (tile * splits)) * tile
+        return max(_BLOCK_ROWS, min(2048, _BLOCK_BYTES // (width * size))), width
+
+
+def _groups(starts: tuple[int, ...], count: int) -> list[int]:
+    """Where to cut the taps into at most ``count`` groups of about as many pairs."""
+    share = max(1, -(-starts[-1] // count))
+    cuts = [0]
+    for tap in range(1, len(starts) - 1):
+        if starts[tap] - starts[cuts[-1]] >= share or starts[tap + 1] - starts[cuts[-1]] > share * 1.5:
+            cuts.append(tap)
+    return [*cuts, len(starts) - 1]
+
+
+def _computed_in(dtype: torch.dtype) -> torch.dtype | None:
+    if dtype == torch.bfloat16:
+        return torch.float32
+    return dtype if dtype in _KERNEL_TYPES else None
+
+
+def _pairs(kernel_map: KernelMap) -> tuple[int, int, Any]:
+    """Addresses of a map's pairs; the starts are kept in the map."""
+    if "native" not in kernel_map.plans:
+        starts = kernel_map.starts
+        kernel_map.plans["native"] = (ctypes.c_int64 * len(starts))(*starts)
+    return kernel_map.source.data_ptr(), kernel_map.target.data_ptr(), kernel_map.plans["native"]
+
+
+def _check(failed: int) -> None:
+    if failed:
+        raise MemoryError("The sparse convolution found no memory for its buffers.")
+
+
+@cache
+def _library() -> Any:
+    """The C extension through ctypes, or None where it was not built."""
+    spec = find_spec("pointseg.sparse._native")
+    if spec is None or spec.origin is None:
+        return None
+    library = ctypes.CDLL(spec.origin)
+    number, address = ctypes.c_int64, ctypes.c_void_p
+    library.pointseg_set_name.argtypes, library.pointseg_set_name.restype = [number], ctypes.c_char_p
+    library.pointseg_columns.argtypes, library.pointseg_columns.restype = [number] * 2, number
+    library.pointseg_convolve.argtypes = [number] * 3 + [address] * 8 + [number] * 10
+    library.pointseg_weight.argtypes = [number] * 3 + [address] * 7 + [number] * 8
+    library.pointseg_convolve.restype = library.pointseg_weight.restype = number
+    return library
+
+
+@cache
+def instruction_sets() -> dict[str, int]:
+    """Name -> number of the instruction sets that the processor has, narrowest first."""
+    if _library() is None:
+        return {}
+    names = {number: _library().pointseg_set_name(number) for number in range(3)}
+    return {name.decode(): number for number, name in names.items() if name}

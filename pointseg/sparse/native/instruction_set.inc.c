@@ -1,0 +1,61 @@
+/* All workers of one instruction set. Included with SET(x), VECTOR_BYTES and TILE_ROWS. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+
+static void *pointseg_buffer(int64_t bytes)
+{
+    /* A multiple of the alignment, as C11 wants it, and never empty. */
+    return aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
+}
+
+/* The first position in [begin, end) of ascending rows that is not below `row`. */
+static int64_t pointseg_first(const int32_t *rows, int64_t begin, int64_t end, int64_t row)
+{
+    while (begin < end) {
+        int64_t middle = (begin + end) / 2;
+        if (rows[middle] < row)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin;
+}
+
+/* Calls REST(count) with a constant, for what is left after whole tiles. */
+#if TILE_ROWS == 8
+#define POINTSEG_CASE_6_7 case 7: REST(7); break; case 6: REST(6); break;
+#else
+#define POINTSEG_CASE_6_7
+#endif
+#define POINTSEG_SWITCH_REST(count) \
+    switch (count) { \
+        POINTSEG_CASE_6_7 \
+    case 5: REST(5); break; \
+    case 4: REST(4); break; \
+    case 3: REST(3); break; \
+    case 2: REST(2); break; \
+    case 1: REST(1); break; \
+    default: break; \
+    }
+
+/* Rows of a block for the gradient of the weight: one tap's rows of both sides stay in the nearest caches. */
+#define POINTSEG_WEIGHT_BLOCK 256
+
+#define REAL float
+#define NAME(x) SET(x##_float)
+#include "kernels.inc.c"
+#undef REAL
+#undef NAME
+
+#define REAL double
+#define NAME(x) SET(x##_double)
+#include "kernels.inc.c"
+#undef REAL
+#undef NAME
+
+#define COLUMNS {(int64_t)(2 * VECTOR_BYTES / sizeof(float)), (int64_t)(2 * VECTOR_BYTES / sizeof(double))}
+#define CONVOLVE {SET(convolve_float), SET(convolve_double)}
+#define WEIGHT {SET(weight_float), SET(weight_double)}

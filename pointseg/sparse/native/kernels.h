@@ -1,0 +1,49 @@
+/* Sparse convolution on CPUs: what the instruction sets have in common. Plain pointers, no torch, no OpenMP. */
+#ifndef POINTSEG_KERNELS_H
+#define POINTSEG_KERNELS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* out[target] = epilogue(sum over pairs of x[source] @ w[tap]). Pairs are sorted by tap, targets ascend within
+ * a tap. Element (tap, k, n) of the weight is w[tap * tap_stride + k * k_stride + n * n_stride]. */
+typedef struct {
+    const void *x, *w;
+    void *out;
+    const int32_t *source, *target;
+    const int64_t *starts;
+    const void *bias, *residual; /* (n), (rows, n), or NULL */
+    int64_t taps, c_in, c_out, rows;
+    int64_t tap_stride, k_stride, n_stride;
+    int64_t block_rows, block_columns; /* of one unit of work */
+    int64_t relu;
+    atomic_long next; /* unit of work to be taken */
+    atomic_int failed;
+} ConvolveJob;
+
+/* dw[tap] += sum over pairs of x[source]^T g[target]; dw is (taps, c_in, dw_stride) and zero, dw_stride a multiple
+ * of the width of a register tile. A unit of work is one slice of the input channels of one group of taps. */
+typedef struct {
+    const void *x, *g;
+    void *dw;
+    const int32_t *source, *target;
+    const int64_t *starts, *group_taps; /* groups + 1 */
+    int64_t taps, c_in, c_out, rows, dw_stride, groups, slices, slice;
+    atomic_long next;
+    atomic_int failed;
+} WeightJob;
+
+typedef void (*ConvolveWorker)(ConvolveJob *);
+typedef void (*WeightWorker)(WeightJob *);
+
+typedef struct {
+    const char *name;
+    int (*runs_here)(void);
+    int64_t columns[2]; /* width of a register tile: float, double */
+    ConvolveWorker convolve[2];
+    WeightWorker weight[2];
+} InstructionSet;
+
+extern const InstructionSet pointseg_portable, pointseg_avx2, pointseg_avx512;
+
+#endif
