@@ -218,6 +218,55 @@ def check_submission(
 
 @app.command()
 @reports_errors
+def convert(
+    source: Annotated[Path, typer.Argument(help="Checkpoint (with --from) or RUN folder (with --to).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="New RUN folder, or file for the state dict.")
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as model.final_relu=false.")
+    ] = None,
+    origin: Annotated[
+        Literal["minkowski", "spconv"] | None,
+        typer.Option("--from", help="minkowski: MinkUNet, Res16UNet. spconv: Pointcept's SpUNet."),
+    ] = None,
+    target: Annotated[
+        Literal["minkowski", "spconv"] | None, typer.Option("--to", help="Write weights for these instead.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="scannet200, scannet20 or a label_space.json; by the classes.")
+    ] = None,
+    voxel_size: Annotated[float, typer.Option(min=1e-6, help="Edge of a voxel in metres.")] = 0.02,
+    features: Annotated[
+        str | None, typer.Option(help="Input columns in order, such as coord,color,normal.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Store that the run names.")] = None,
+) -> None:
+    """Turn a public checkpoint into a RUN folder, or the weights of a run into a public state dict."""
+    from rich.console import Console
+
+    from pointseg.run.convert import convert, export
+
+    if origin is not None and target is None:
+        convert(
+            source,
+            output,
+            origin,
+            labels=labels,
+            voxel_size_m=voxel_size,
+            features=features.split(",") if features else None,
+            data=data,
+            overrides=overrides or [],
+            console=Console(),
+        )
+    elif target is not None and origin is None:
+        export(source, output, target, console=Console())
+    else:
+        raise ValueError("Give one of --from (a checkpoint becomes a run) and --to (a run becomes weights).")
+
+
+@app.command()
+@reports_errors
 def visualise(
     source: Annotated[Path, typer.Argument(help="RUN folder (predicts) or STORE folder (truth only).")],
     scene: Annotated[str, typer.Option(help="Name of a scene; with a RUN, also a file of points.")],

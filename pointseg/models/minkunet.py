@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -18,7 +18,8 @@ from pointseg.sparse import (
     SparseTensor,
 )
 
-Variant = Literal["14A", "18A", "34A", "34C", "34D"]
+Variant = Literal["14A", "18A", "34A", "34C", "34D", "SpUNet"]
+Widen = Literal["block", "strided"]
 
 #: Channels after each of the four encoder and four decoder stages.
 WIDTHS: dict[Variant, tuple[int, ...]] = {
@@ -27,6 +28,7 @@ WIDTHS: dict[Variant, tuple[int, ...]] = {
     "34A": (32, 64, 128, 256, 256, 128, 64, 64),
     "34C": (32, 64, 128, 256, 256, 128, 96, 96),
     "34D": (32, 64, 128, 256, 256, 256, 256, 512),
+    "SpUNet": (32, 64, 128, 256, 256, 128, 96, 96),
 }
 #: Residual blocks of each stage.
 BLOCKS: dict[Variant, tuple[int, ...]] = {
@@ -35,6 +37,7 @@ BLOCKS: dict[Variant, tuple[int, ...]] = {
     "34A": (2, 3, 4, 6, 2, 2, 2, 2),
     "34C": (2, 3, 4, 6, 2, 2, 2, 2),
     "34D": (2, 3, 4, 6, 2, 2, 2, 2),
+    "SpUNet": (2, 3, 4, 6, 2, 2, 2, 2),
 }
 
 
@@ -42,7 +45,9 @@ class MinkUNetConfig(Config):
     """Which MinkUNet; what is not given follows from the variant.
 
     34D is the network of the LGround recipe (Res16UNet34D): stem kernel 3, batch-norm momentum 0.02 and no
-    ReLU after the last block, so its features are signed. All others: 5, 0.1 and a ReLU.
+    ReLU after the last block, so its features are signed. SpUNet is that of Pointcept (SpUNet-v1m1): widths
+    of 34C, channels grow in the strided convolutions, batch-norm momentum 0.01 and eps 1e-3. Where nothing
+    else is said: stem kernel 5, momentum 0.1, eps 1e-5, a ReLU at the end, channels grow in the blocks.
 
     Args:
         variant: name as in the MinkowskiEngine examples.
@@ -51,6 +56,9 @@ class MinkUNetConfig(Config):
         stem_channels: channels of the stem, and of the strided convolution after it.
         stem_kernel: kernel size of the stem, odd.
         bn_momentum: momentum of all batch norms.
+        bn_eps: what all batch norms add to the variance.
+        widen: where the encoder's channels grow: in the first ``block`` of a stage, as in MinkowskiEngine, or
+            in the ``strided`` convolution before it, as in Pointcept.
         final_relu: whether the last block ends with its ReLU.
         dropout: probability of dropping an output feature in training.
     """
@@ -62,6 +70,8 @@ class MinkUNetConfig(Config):
     stem_channels: int = Field(default=32, ge=1)
     stem_kernel: int | None = Field(default=None, ge=1)
     bn_momentum: float | None = Field(default=None, gt=0, le=1)
+    bn_eps: float | None = Field(default=None, gt=0)
+    widen: Widen | None = None
     final_relu: bool | None = None
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
@@ -79,19 +89,24 @@ class MinkUNetConfig(Config):
             raise ValueError("the stem kernel must be odd, so that it is centred")
         return value
 
+    def resolved(self) -> dict[str, Any]:
+        """The options of :class:`MinkUNet`, with what follows from the variant filled in."""
+        lground, pointcept = self.variant == "34D", self.variant == "SpUNet"
+        return {
+            "widths": self.widths or WIDTHS[self.variant],
+            "blocks": self.blocks or BLOCKS[self.variant],
+            "stem_channels": self.stem_channels,
+            "stem_kernel": self.stem_kernel or (3 if lground else 5),
+            "bn_momentum": self.bn_momentum or (0.02 if lground else 0.01 if pointcept else 0.1),
+            "bn_eps": self.bn_eps or (1e-3 if pointcept else 1e-5),
+            "widen": self.widen or ("strided" if pointcept else "block"),
+            "final_relu": (not lground) if self.final_relu is None else self.final_relu,
+            "dropout": self.dropout,
+        }
+
     def build(self, in_channels: int) -> MinkUNet:
         """The network for ``in_channels`` input features per voxel."""
-        lground = self.variant == "34D"
-        return MinkUNet(
-            in_channels,
-            widths=self.widths or WIDTHS[self.variant],
-            blocks=self.blocks or BLOCKS[self.variant],
-            stem_channels=self.stem_channels,
-            stem_kernel=self.stem_kernel or (3 if lground else 5),
-            bn_momentum=self.bn_momentum or (0.02 if lground else 0.1),
-            final_relu=(not lground) if self.final_relu is None else self.final_relu,
-            dropout=self.dropout,
-        )
+        return MinkUNet(in_channels, **self.resolved())
 
 
 class MinkUNet(nn.Module):
@@ -115,6 +130,8 @@ class MinkUNet(nn.Module):
         stem_channels: int = 32,
         stem_kernel: int = 5,
         bn_momentum: float = 0.1,
+        bn_eps: float = 1e-5,
+        widen: Widen = "block",
         final_relu: bool = True,
         dropout: float = 0.0,
     ) -> None:
@@ -123,7 +140,7 @@ class MinkUNet(nn.Module):
         self.out_channels = widths[7]
 
         def norm(channels: int) -> SparseBatchNorm:
-            return SparseBatchNorm(channels, momentum=bn_momentum)
+            return SparseBatchNorm(channels, momentum=bn_momentum, eps=bn_eps)
 
         def stage(index: int, channels: int) -> nn.Sequential:
             layers = []
@@ -134,6 +151,7 @@ class MinkUNet(nn.Module):
                         channels if block == 0 else widths[index],
                         widths[index],
                         bn_momentum=bn_momentum,
+                        bn_eps=bn_eps,
                         final_relu=final_relu or not last,
                     )
                 )
@@ -144,9 +162,10 @@ class MinkUNet(nn.Module):
         # Names say stage, stride of the input grid ("p") and stride of the layer ("s").
         down = (stem_channels, *widths[:3])
         for i, (channels, stride) in enumerate(zip(down, (1, 2, 4, 8), strict=True)):
-            self.add_module(f"conv{i + 1}p{stride}s2", SparseConv3d(channels, channels, 2, stride=2))
-            self.add_module(f"bn{i + 1}", norm(channels))
-            self.add_module(f"block{i + 1}", stage(i, channels))
+            strided = widths[i] if widen == "strided" else channels
+            self.add_module(f"conv{i + 1}p{stride}s2", SparseConv3d(channels, strided, 2, stride=2))
+            self.add_module(f"bn{i + 1}", norm(strided))
+            self.add_module(f"block{i + 1}", stage(i, strided))
         skips = (widths[2], widths[1], widths[0], stem_channels)
         for i, (skip, stride) in enumerate(zip(skips, (16, 8, 4, 2), strict=True), start=4):
             self.add_module(
