@@ -23,6 +23,7 @@ ENGINES: dict[str, tuple[str, str]] = {
     "native": ("pointseg.sparse.backends.native", "NativeBackend"),
     "torch": ("pointseg.sparse.backends.block_products", "BlocksBackend"),
     "reference": ("pointseg.sparse.backends.reference", "ReferenceBackend"),
+    "spconv": ("pointseg.sparse.backends.spconv", "SpconvBackend"),
 }
 #: Engines that ``auto`` may take, best first.
 AUTOMATIC = ("native", "torch", "reference")
