@@ -22,6 +22,7 @@ AUTO = "auto"
 ENGINES: dict[str, tuple[str, str]] = {
     "torch": ("pointseg.sparse.backends.block_products", "BlocksBackend"),
     "reference": ("pointseg.sparse.backends.reference", "ReferenceBackend"),
+    "minkowski": ("pointseg.sparse.backends.minkowski", "MinkowskiBackend"),
 }
 #: Engines that ``auto`` may take, best first.
 AUTOMATIC = ("torch", "reference")
