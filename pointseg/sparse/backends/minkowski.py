@@ -72,7 +72,9 @@ class MinkowskiBackend:
         except ImportError as error:
             return f"MinkowskiEngine does not load ({error}); {_INSTALL} for this torch with --rebuild"
         if device.type == "cuda" and not engine.is_cuda_available():
-            return f"this MinkowskiEngine was built for CPUs only; with CUDA's nvcc, {_INSTALL} with --rebuild"
+            return (
+                f"this MinkowskiEngine was built for CPUs only; with CUDA's nvcc, {_INSTALL} with --rebuild"
+            )
         return None
 
     def forward(
