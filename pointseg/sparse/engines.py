@@ -24,6 +24,7 @@ ENGINES: dict[str, tuple[str, str]] = {
     "torch": ("pointseg.sparse.backends.block_products", "BlocksBackend"),
     "reference": ("pointseg.sparse.backends.reference", "ReferenceBackend"),
     "spconv": ("pointseg.sparse.backends.spconv", "SpconvBackend"),
+    "minkowski": ("pointseg.sparse.backends.minkowski", "MinkowskiBackend"),
 }
 #: Engines that ``auto`` may take, best first.
 AUTOMATIC = ("native", "torch", "reference")

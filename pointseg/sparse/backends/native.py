@@ -105,7 +105,9 @@ class NativeBackend:
         double, threads = int(x.dtype == torch.float64), torch.get_num_threads()
         block_rows, block_columns = self._blocks(len(out), c_out, double, threads)
         # Held until the call is over: the kernel sees addresses only.
-        extras = [None if e is None else e.to(x.dtype).contiguous() for e in (epilogue.bias, epilogue.residual)]
+        extras = [
+            None if e is None else e.to(x.dtype).contiguous() for e in (epilogue.bias, epilogue.residual)
+        ]
         failed = _library().pointseg_convolve(
             self._set, double, threads, x.data_ptr(), first, out.data_ptr(), *_pairs(kernel_map),
             *(None if extra is None else extra.data_ptr() for extra in extras), int(epilogue.relu),
