@@ -1,0 +1,62 @@
+"""TritonBackend: the convolution and its gradients by the kernels of this package."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pointseg.sparse.backends.reference import ReferenceBackend
+from pointseg.sparse.backends.triton.launch import launch_convolution, launch_weight_gradient
+from pointseg.sparse.backends.triton.plan import tap_table
+from pointseg.sparse.kernel_map import KernelMap
+
+_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+class TritonBackend:
+    """Implicit GEMM: nothing is gathered into memory, every output is written once, sums have one order.
+
+    Products of 16-bit types run on tensor cores with float32 sums; float32 runs in tf32 where
+    ``torch.set_float32_matmul_precision`` allows it and exactly otherwise. float64, which no tensor core of
+    Triton's takes, goes to the plain-torch backend.
+    """
+
+    def __init__(self) -> None:
+        self._wide = ReferenceBackend()
+
+    def forward(self, features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+        if features.dtype not in _TYPES:
+            return self._wide.forward(features, weight, kernel_map)
+        return launch_convolution(features, None, weight, tap_table(kernel_map))
+
+    def backward(
+        self,
+        grad: Tensor,
+        features: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        *,
+        needs_features: bool,
+        needs_weight: bool,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        if features.dtype not in _TYPES:
+            return self._wide.backward(
+                grad,
+                features,
+                weight,
+                kernel_map,
+                needs_features=needs_features,
+                needs_weight=needs_weight,
+            )
+        grad_features, grad_weight = None, None
+        if needs_features:
+            # The input gradient is the convolution over the transposed map. An odd kernel on one grid is its
+            # own transpose with the taps in reverse, so it needs no second table.
+            back = kernel_map if kernel_map.mirrored else kernel_map.transposed()
+            grad_features = launch_convolution(
+                grad, None, weight.transpose(1, 2), tap_table(back), reverse_taps=kernel_map.mirrored
+            )
+        if needs_weight:
+            grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+            launch_weight_gradient(features, grad, kernel_map, grad_weight)
+        return grad_features, grad_weight
