@@ -37,7 +37,7 @@ def _add_products(
     inner = tl.arange(0, BLOCK_K)
     k_steps = tl.cdiv(channels, BLOCK_K)
     # One flat loop over (tap, channels), so that loads of the next tap overlap the products of this one.
-    for step in range(0, num_active * k_steps):
+    for step in range(num_active * k_steps):
         slot = step // k_steps
         k = (step - slot * k_steps) * BLOCK_K + inner
         tap = tl.load(taps_ptr + tile * num_taps + slot)
@@ -102,7 +102,7 @@ def _add_packed_products(
     channel = inner % PAD
     TAPS: tl.constexpr = BLOCK_K // PAD
     in_columns = (columns < out_channels)[None, :]
-    for step in range(0, tl.cdiv(num_active, TAPS)):
+    for step in range(tl.cdiv(num_active, TAPS)):
         slot = step * TAPS + place
         used = (slot < num_active) & (channel < channels)
         tap = tl.load(taps_ptr + tile * num_taps + slot, mask=used, other=0)

@@ -24,7 +24,7 @@ def weight_gradient_chunks(
     BLOCK_I: tl.constexpr,
     BLOCK_O: tl.constexpr,
 ):
-    """partial[chunk] = features[source].T @ grad[target] over the pairs begins[chunk]:ends[chunk] of one tap."""
+    """partial[chunk] = features[source].T @ grad[target] over the pairs of a chunk, all of one tap."""
     num_o = tl.cdiv(out_channels, BLOCK_O)
     num_tiles = tl.cdiv(channels, BLOCK_I) * num_o
     program = tl.program_id(0)
@@ -36,7 +36,7 @@ def weight_gradient_chunks(
     begin = tl.load(begins_ptr + chunk)
     end = tl.load(ends_ptr + chunk)
     acc = tl.zeros((BLOCK_I, BLOCK_O), dtype=tl.float32)
-    for step in range(0, tl.cdiv(end - begin, BLOCK_P)):
+    for step in range(tl.cdiv(end - begin, BLOCK_P)):
         pair = begin + step * BLOCK_P + tl.arange(0, BLOCK_P)
         in_chunk = pair < end
         source = tl.load(source_ptr + pair, mask=in_chunk, other=0).to(tl.int64)
@@ -56,7 +56,12 @@ def weight_gradient_chunks(
             x = x.to(tl.float32)
             g = g.to(tl.float32)
         acc = tl.dot(x, g, acc, input_precision=PRECISION)
-    at = partial_ptr + chunk.to(tl.int64) * channels * out_channels + ins[:, None] * out_channels + outs[None, :]
+    at = (
+        partial_ptr
+        + chunk.to(tl.int64) * channels * out_channels
+        + ins[:, None] * out_channels
+        + outs[None, :]
+    )
     tl.store(at, acc, mask=(ins < channels)[:, None] & (outs < out_channels)[None, :])
 
 
@@ -79,7 +84,7 @@ def sum_chunks(
     last = tl.load(first_chunk_ptr + tap + 1)
     acc = tl.zeros((BLOCK,), dtype=tl.float32)
     partial = partial_ptr + first.to(tl.int64) * num_elements + element
-    for _ in range(0, last - first):
+    for _ in range(last - first):
         acc += tl.load(partial, mask=inside, other=0.0)
         partial += num_elements
     at = out_ptr + tap.to(tl.int64) * out_tap_stride + element

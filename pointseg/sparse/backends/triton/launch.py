@@ -114,7 +114,14 @@ def launch_convolution(
         )
 
     candidates = forward_tiles(32 if pad else channels + second_channels, weight.shape[2], out.element_size())
-    key = ("forward", *_key(features, table.num_rows), table.num_taps, channels, second_channels, out.shape[1])
+    key = (
+        "forward",
+        *_key(features, table.num_rows),
+        table.num_taps,
+        channels,
+        second_channels,
+        out.shape[1],
+    )
     run(choose_tile(key, candidates, run))
     return out
 

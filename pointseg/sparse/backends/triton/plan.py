@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -113,7 +114,7 @@ def _build_table(kernel_map: KernelMap) -> TapTable:
     source, target = kernel_map.source, kernel_map.target
     num_taps, device = kernel_map.num_taps, source.device
     columns = -(-kernel_map.num_target // PADDING) * PADDING
-    counts = [stop - start for start, stop in zip(kernel_map.starts, kernel_map.starts[1:], strict=False)]
+    counts = [stop - start for start, stop in pairwise(kernel_map.starts)]
     numbers = to_device([counts, _bits_by_rarity(counts)], device)
     tap = torch.repeat_interleave(
         torch.arange(num_taps, device=device), numbers[0], output_size=kernel_map.num_pairs
@@ -143,7 +144,7 @@ def _cut(kernel_map: KernelMap, length: int) -> PairChunks:
     begins: list[int] = []
     ends: list[int] = []
     first = [0]
-    for start, stop in zip(kernel_map.starts, kernel_map.starts[1:], strict=False):
+    for start, stop in pairwise(kernel_map.starts):
         begins.extend(range(start, stop, length))
         ends.extend(min(begin + length, stop) for begin in range(start, stop, length))
         first.append(len(begins))

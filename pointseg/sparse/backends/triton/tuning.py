@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -99,7 +100,7 @@ def _milliseconds(tile: Tile, run: Callable[[Tile], object]) -> float:
         run(tile)
         mark.record()
     marks[-1].synchronize()
-    return statistics.median(a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False))
+    return statistics.median(a.elapsed_time(b) for a, b in pairwise(marks))
 
 
 def cache_file(device_name: str, folder: Path | None = None) -> Path:
@@ -127,7 +128,7 @@ def load_choices(path: Path) -> dict[str, Tile]:
 
 
 def _save(path: Path, choices: dict[str, Tile]) -> None:
-    """Write all choices at once: a reader sees the old file or the new one. A full disk is no reason to stop."""
+    """Write all at once: a reader sees the old file or the new one. A full disk is no reason to stop."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
