@@ -77,9 +77,8 @@ class VoxelGroups:
         """(P,) labels of points -> (M,) most frequent label, IGNORE where no point is labelled."""
         result = torch.full((self.num_voxels,), IGNORE, dtype=label.dtype, device=label.device)
         labelled = label != IGNORE
-        if not bool(labelled.any()):
-            return result
-        num_labels = int(label.max()) + 1
+        # A bound on train indices that need not be asked for; voxels take the other 40 bits.
+        num_labels = 2**23
         pair = self.inverse[labelled] * num_labels + label[labelled]
         pair, votes = pair.sort().values.unique_consecutive(return_counts=True)
         # Stable, so that equal votes stay in the order of their labels.

@@ -59,6 +59,11 @@ class KeyLayout:
             key = key.mul_(self.size[axis]).add_(coords[:, axis]).sub_(self.low[axis])
         return key
 
+    def sorted_keys(self, coords: Tensor, order: Tensor | None) -> Tensor:
+        """(N,) ascending keys; ``order`` are the rows in that order, or None where they lie in it."""
+        keys = self.pack(coords)
+        return keys if order is None else keys[order]
+
     def unpack(self, keys: Tensor) -> Tensor:
         """(N,) int64 keys -> (N, 4) int32 coordinates."""
         columns = []

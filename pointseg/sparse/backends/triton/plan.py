@@ -15,6 +15,7 @@ from pointseg.sparse.kernel_map import KernelMap
 PADDING = 128
 #: Taps that take part in the sorting of rows: bits of one int64 that stay positive.
 _SORTED_TAPS = 62
+_TAPS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def tap_table(kernel_map: KernelMap) -> TapTable:
     """The table of a kernel map; memoised in the map."""
     name = "triton table"
     if name not in kernel_map.plans:
-        kernel_map.plans[name] = _build_table(kernel_map)
+        kernel_map.plans[name] = arrange(_neighbours(kernel_map))
     table: TapTable = kernel_map.plans[name]
     return table
 
@@ -110,34 +111,25 @@ def to_device(values: Sequence[Sequence[int]] | Sequence[int], device: torch.dev
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def _build_table(kernel_map: KernelMap) -> TapTable:
-    source, target = kernel_map.source, kernel_map.target
-    num_taps, device = kernel_map.num_taps, source.device
-    columns = -(-kernel_map.num_target // PADDING) * PADDING
-    counts = [stop - start for start, stop in pairwise(kernel_map.starts)]
-    numbers = to_device([counts, _bits_by_rarity(counts)], device)
-    tap = torch.repeat_interleave(
-        torch.arange(num_taps, device=device), numbers[0], output_size=kernel_map.num_pairs
-    )
-    target = target.long()
-    # Integer sums of different bits: their order does not matter, so neither do atomics.
-    bits = torch.zeros(kernel_map.num_target, dtype=torch.int64, device=device)
-    bits.index_add_(0, target, numbers[1][tap])
-    order = bits.argsort(stable=True)
-    column = torch.empty_like(order)
-    column[order] = torch.arange(kernel_map.num_target, device=device)
-    table = torch.full((num_taps * columns,), -1, dtype=torch.int32, device=device)
-    table.scatter_(0, tap * columns + column[target], source)
-    return TapTable(table.view(num_taps, columns), order.int())
+def arrange(neighbours: Tensor) -> TapTable:
+    """The table of (T, M) neighbours with its columns sorted; the host learns nothing."""
+    num_taps, num_rows = neighbours.shape
+    order = _keys_by_rarity(neighbours >= 0).argsort(stable=True)
+    columns = -(-num_rows // PADDING) * PADDING
+    table = torch.full((num_taps, columns), -1, dtype=torch.int32, device=neighbours.device)
+    torch.index_select(neighbours, 1, order, out=table[:, :num_rows])
+    return TapTable(table, order.int())
 
 
-def _bits_by_rarity(counts: Sequence[int]) -> list[int]:
-    """A bit for each tap, the highest for the one with the fewest pairs; 0 for the most common beyond 62."""
-    rare_first = sorted(range(len(counts)), key=lambda tap: counts[tap])
-    bits = [0] * len(counts)
-    for place, tap in enumerate(rare_first[:_SORTED_TAPS]):
-        bits[tap] = 1 << (_SORTED_TAPS - 1 - place)
-    return bits
+def _keys_by_rarity(present: Tensor) -> Tensor:
+    """(M,) int64: the taps of each row as bits, the highest for the tap with the fewest pairs."""
+    taps = present.sum(dim=1).argsort(stable=True)[:_SORTED_TAPS]
+    places = torch.arange(_SORTED_TAPS - 1, _SORTED_TAPS - 1 - len(taps), -1, device=present.device)
+    keys = torch.zeros(present.shape[1], dtype=torch.int64, device=present.device)
+    # A few taps at a time: as 64-bit numbers the flags of all of them would be eight times the table.
+    for some, bits in zip(taps.split(_TAPS_AT_A_TIME), places.split(_TAPS_AT_A_TIME), strict=True):
+        keys += (present[some].long() << bits[:, None]).sum(dim=0)
+    return keys
 
 
 def _cut(kernel_map: KernelMap, length: int) -> PairChunks:
@@ -151,3 +143,13 @@ def _cut(kernel_map: KernelMap, length: int) -> PairChunks:
     numbers = to_device(begins + ends + first, kernel_map.source.device)
     count = len(begins)
     return PairChunks(numbers[:count], numbers[count : 2 * count], numbers[2 * count :].int(), count)
+
+
+def _neighbours(kernel_map: KernelMap) -> Tensor:
+    table = torch.full(
+        (kernel_map.num_taps, kernel_map.num_target), -1, dtype=torch.int32, device=kernel_map.source.device
+    )
+    for tap in range(kernel_map.num_taps):
+        source, target = kernel_map.tap(tap)
+        table[tap, target.long()] = source
+    return table

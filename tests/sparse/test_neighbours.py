@@ -1,0 +1,71 @@
+"""The table of neighbours says what the loop over voxels says, in any order of rows."""
+
+import pytest
+import torch
+from oracle import kernel_triples, random_coords
+
+from pointseg.sparse import Grid
+from pointseg.sparse.neighbours import exchanged_table, neighbour_table, pairs_of
+
+
+def table_and_triples(kind, is_sorted):
+    fine = Grid(random_coords(120, extent=5, seed=2))
+    fine = fine.sorted()[0] if is_sorted else fine
+    size, dilation, target = {
+        "one": (1, 1, fine),
+        "same": (3, 1, fine),
+        "stem": (5, 1, fine),
+        "even": (2, 1, fine),
+        "dilated": (3, 2, fine),
+        "down": (2, 1, fine.coarsen(2)),
+        "down3": (3, 1, fine.coarsen(2)),
+    }[kind]
+    table = neighbour_table(
+        fine.coords,
+        fine.order,
+        target.coords,
+        target.order,
+        kernel_size=size,
+        step=dilation,
+        dense_steps=dilation == 1,
+    )
+    return table, kernel_triples(fine.coords, target.coords, size, dilation), len(fine)
+
+
+def as_triples(table):
+    tap, target = (table >= 0).nonzero(as_tuple=True)
+    return set(zip(tap.tolist(), table[tap, target].tolist(), target.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+@pytest.mark.parametrize("kind", ["one", "same", "stem", "even", "dilated", "down", "down3"])
+def test_the_table_equals_the_loop_over_voxels(kind, is_sorted):
+    table, triples, _ = table_and_triples(kind, is_sorted)
+    assert table.dtype == torch.int32 and as_triples(table) == triples
+
+
+@pytest.mark.parametrize("kind", ["same", "even", "down", "down3"])
+def test_exchanged_tables_hold_the_exchanged_triples(kind):
+    table, triples, num_source = table_and_triples(kind, False)
+    assert as_triples(exchanged_table(table, num_source)) == {(tap, t, s) for tap, s, t in triples}
+
+
+@pytest.mark.parametrize("kind", ["same", "stem", "down"])
+def test_pairs_come_by_tap_with_ascending_targets(kind):
+    table, triples, _ = table_and_triples(kind, False)
+    source, target, starts = pairs_of(table)
+    expected = sorted((tap, t, s) for tap, s, t in triples)
+    tap = torch.repeat_interleave(torch.arange(len(table)), torch.tensor(starts).diff())
+    assert list(zip(tap.tolist(), target.tolist(), source.tolist(), strict=True)) == expected
+    assert source.dtype == target.dtype == torch.int32
+
+
+@pytest.mark.parametrize(("sources", "targets"), [(0, 0), (0, 3), (3, 0)])
+def test_empty_sides_have_empty_tables(sources, targets):
+    coords = torch.tensor([[0, 0, 0, 0], [0, 2, 2, 2], [0, 4, 4, 4]], dtype=torch.int32)
+    table = neighbour_table(
+        coords[:sources], None, coords[:targets], None, kernel_size=3, step=1, dense_steps=True
+    )
+    assert table.shape == (27, targets) and (sources > 0 or bool((table == -1).all()))
+    assert exchanged_table(table, sources).shape == (27, sources)
+    assert pairs_of(table)[2] == (0,) * 28 or sources
