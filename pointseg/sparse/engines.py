@@ -22,10 +22,11 @@ AUTO = "auto"
 ENGINES: dict[str, tuple[str, str]] = {
     "native": ("pointseg.sparse.backends.native", "NativeBackend"),
     "torch": ("pointseg.sparse.backends.block_products", "BlocksBackend"),
+    "triton": ("pointseg.sparse.backends.triton.backend", "TritonBackend"),
     "reference": ("pointseg.sparse.backends.reference", "ReferenceBackend"),
 }
 #: Engines that ``auto`` may take, best first.
-AUTOMATIC = ("native", "torch", "reference")
+AUTOMATIC = ("native", "torch", "triton", "reference")
 
 _log = logging.getLogger(__name__)
 _setting = AUTO

@@ -6,38 +6,28 @@ import torch
 from torch import Tensor
 
 from pointseg.sparse.keys import KeyLayout
+from pointseg.sparse.voxels import Geometry
 
 
-def neighbour_table(
-    source_coords: Tensor,
-    source_order: Tensor | None,
-    target_coords: Tensor,
-    target_order: Tensor | None,
-    *,
-    kernel_size: int,
-    step: int,
-    dense_steps: bool,
-) -> Tensor:
-    """(T, M) int32: the source row at target coordinate + step * tap, or -1 where no voxel is.
+def neighbour_table(geometry: Geometry) -> Tensor:
+    """(T, M) int32: the source row that a target row meets under each tap, or -1 where no voxel is.
 
     All columns of taps are looked up at once, in some ten calls whatever the kernel: on a GPU the calls are
     what a map costs. The host learns nothing but the bounds of the coordinates.
 
     Args:
-        source_coords: (N, 4) int32.
-        source_order: (N,) int64 rows in the order of (batch, x, y, z), or None where they lie in it.
-        target_coords: (M, 4) int32.
-        target_order: as ``source_order``.
-        kernel_size: taps along an axis.
-        step: distance of neighbouring taps in input voxels.
-        dense_steps: whether no source voxel can lie between two neighbouring taps of a column.
+        geometry: one that is not transposed; for others see :func:`exchanged_table`.
     """
-    layout = KeyLayout.around([source_coords, target_coords], margin=step * kernel_size)
-    source_keys = layout.sorted_keys(source_coords, source_order)
-    target_keys = layout.sorted_keys(target_coords, target_order)
+    source, target, kernel_size = geometry.source, geometry.target, geometry.kernel_size
+    step = geometry.dilation * source.stride
+    # Undilated, no source voxel can lie between two neighbouring taps of a column.
+    dense_steps = geometry.dilation == 1
+    layout = KeyLayout.around([source.coords, target.coords], margin=step * kernel_size)
+    source_keys = layout.sorted_keys(source.coords, source.order)
+    target_keys = source_keys if source is target else layout.sorted_keys(target.coords, target.order)
     if not len(source_keys):
         return torch.full(
-            (kernel_size**3, len(target_keys)), -1, dtype=torch.int32, device=target_coords.device
+            (kernel_size**3, len(target_keys)), -1, dtype=torch.int32, device=target_keys.device
         )
     # A last key that nothing equals: a search that runs off the end lands on it.
     padded = torch.nn.functional.pad(source_keys, (0, 1), value=torch.iinfo(torch.int64).max)
@@ -53,7 +43,7 @@ def neighbour_table(
             wanted += step
             # One search serves a column: after a hit the next key up is the next entry, else the same one.
             place = place + hit if dense_steps else torch.searchsorted(source_keys, wanted, out_int32=True)
-    return _as_rows(table.view(kernel_size**3, -1), source_order, target_order)
+    return _as_rows(table.view(kernel_size**3, -1), source.order, target.order)
 
 
 def exchanged_table(table: Tensor, num_source: int) -> Tensor:

@@ -6,6 +6,7 @@ from oracle import kernel_triples, random_coords
 
 from pointseg.sparse import Grid
 from pointseg.sparse.neighbours import exchanged_table, neighbour_table, pairs_of
+from pointseg.sparse.voxels import Geometry, Voxels
 
 
 def table_and_triples(kind, is_sorted):
@@ -20,15 +21,7 @@ def table_and_triples(kind, is_sorted):
         "down": (2, 1, fine.coarsen(2)),
         "down3": (3, 1, fine.coarsen(2)),
     }[kind]
-    table = neighbour_table(
-        fine.coords,
-        fine.order,
-        target.coords,
-        target.order,
-        kernel_size=size,
-        step=dilation,
-        dense_steps=dilation == 1,
-    )
+    table = neighbour_table(Geometry(fine.voxels, target.voxels, size, dilation))
     return table, kernel_triples(fine.coords, target.coords, size, dilation), len(fine)
 
 
@@ -63,9 +56,8 @@ def test_pairs_come_by_tap_with_ascending_targets(kind):
 @pytest.mark.parametrize(("sources", "targets"), [(0, 0), (0, 3), (3, 0)])
 def test_empty_sides_have_empty_tables(sources, targets):
     coords = torch.tensor([[0, 0, 0, 0], [0, 2, 2, 2], [0, 4, 4, 4]], dtype=torch.int32)
-    table = neighbour_table(
-        coords[:sources], None, coords[:targets], None, kernel_size=3, step=1, dense_steps=True
-    )
+    source, target = (Voxels(coords[:count], None, 1) for count in (sources, targets))
+    table = neighbour_table(Geometry(source, target, 3))
     assert table.shape == (27, targets) and (sources > 0 or bool((table == -1).all()))
     assert exchanged_table(table, sources).shape == (27, sources)
     assert pairs_of(table)[2] == (0,) * 28 or sources

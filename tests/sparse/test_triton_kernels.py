@@ -8,10 +8,10 @@ from pointseg.sparse import Grid
 
 pytest.importorskip("triton")
 
+from pointseg.sparse.backends.base import Epilogue
 from pointseg.sparse.backends.triton.backend import TritonBackend
 from pointseg.sparse.backends.triton.launch import (
     INTERPRETED,
-    Finish,
     launch_convolution,
     launch_weight_gradient,
 )
@@ -170,29 +170,27 @@ def test_two_tensors_convolve_as_their_concatenation(widths):
     assert_close(got, convolve_by_triples(joined, weight.double(), triples, kernel_map.num_target))
 
 
-@pytest.mark.parametrize("parts", ["scale shift residual relu", "shift", "residual relu", "scale"])
-def test_the_finish_is_that_of_the_layers_behind(parts):
+@pytest.mark.parametrize("parts", ["bias residual relu", "bias", "residual relu"])
+def test_the_epilogue_is_that_of_the_layers_behind(parts):
     kernel_map, triples = a_map("down")
     x, weight = random(kernel_map.num_source, 6), random(8, 6, 20)
     made = {
-        "scale": random(20, seed=5),
-        "shift": random(20, seed=6),
+        "bias": random(20, seed=6),
         "residual": random(kernel_map.num_target, 20, seed=7),
         "relu": True,
     }
-    finish = Finish(**{name: made[name] for name in parts.split()})
+    epilogue = Epilogue(**{name: made[name] for name in parts.split()})
     expected = convolve_by_triples(x.double(), weight.double(), triples, kernel_map.num_target)
-    expected = expected * made["scale"] if "scale" in parts else expected
-    expected = expected + made["shift"] if "shift" in parts else expected
+    expected = expected + made["bias"] if "bias" in parts else expected
     expected = expected + made["residual"] if "residual" in parts else expected
     expected = expected.relu() if "relu" in parts else expected
-    assert_close(launch_convolution(x, None, weight, tap_table(kernel_map), finish=finish), expected)
+    assert_close(TritonBackend().forward(x, weight, kernel_map, epilogue), expected)
 
 
 def test_nan_passes_through_the_relu():
     kernel_map, _ = a_map("down")
     x = torch.full((kernel_map.num_source, 4), torch.nan)
-    out = launch_convolution(x, None, random(8, 4, 5), tap_table(kernel_map), finish=Finish(relu=True))
+    out = TritonBackend().forward(x, random(8, 4, 5), kernel_map, Epilogue(relu=True))
     assert out.isnan().all()
 
 

@@ -19,8 +19,8 @@ from pointseg.sparse.backends.triton.kernel_forward import convolve_tiles
 from pointseg.sparse.backends.triton.kernel_weight import sum_chunks, weight_gradient_chunks
 from pointseg.sparse.backends.triton.tuning import forward_tiles, weight_tiles
 
-FLAGS = ("HAS_SECOND", "HAS_SCALE", "HAS_SHIFT", "HAS_RESIDUAL", "RELU", "REVERSED")
-TYPES = {"scale_ptr": "*fp32", "shift_ptr": "*fp32", "partial_ptr": "*fp32"}
+FLAGS = ("HAS_SECOND", "HAS_BIAS", "HAS_RESIDUAL", "RELU", "REVERSED")
+TYPES = {"partial_ptr": "*fp32"}
 INDICES = {"begins_ptr": "*i64", "ends_ptr": "*i64"} | {
     f"{name}_ptr": "*i32" for name in ("table", "rows", "taps", "counts", "source", "target", "first_chunk")
 }

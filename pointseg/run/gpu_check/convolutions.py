@@ -12,7 +12,7 @@ from pointseg.run.gpu_check.peers import peers
 from pointseg.run.gpu_check.record import Recorder
 from pointseg.run.gpu_check.rooms import rooms
 from pointseg.sparse import Grid
-from pointseg.sparse.backends import Backend
+from pointseg.sparse.backends.base import Backend
 from pointseg.sparse.backends.reference import ReferenceBackend
 from pointseg.sparse.backends.triton.backend import TritonBackend
 
@@ -49,7 +49,7 @@ def _engines(
             lambda: backend.backward(grad, x, weight, kernel_map, needs_features=True, needs_weight=True),
         )
 
-    own = [("triton", *both(TritonBackend())), ("torch", *both(ReferenceBackend()))]
+    own = [("triton", *both(TritonBackend())), ("reference", *both(ReferenceBackend()))]
     return own + peers(recorder, coords, x, grad)
 
 

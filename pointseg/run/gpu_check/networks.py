@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from pointseg.models.minkunet import MinkUNetConfig
 from pointseg.run.gpu_check.ceilings import PRECISIONS, float32_products
-from pointseg.run.gpu_check.engines import use_engine
 from pointseg.run.gpu_check.record import Recorder
 from pointseg.run.gpu_check.rooms import rooms
 from pointseg.run.gpu_check.workload import Workload, workload
-from pointseg.sparse import Grid, SparseTensor
+from pointseg.sparse import Grid, SparseTensor, using_engine
 
 #: Plain torch is measured up to this many voxels: it shows the distance and takes its time.
 _TORCH_VOXELS = 500_000
@@ -30,13 +29,13 @@ def measure_networks(recorder: Recorder) -> None:
             "network", f"{num_voxels} voxels, one forward", gflop=work.flop / 1e9, gb=work.bytes / 1e9
         )
         for precision in ("float32", "bf16") if recorder.scale.is_smoke else PRECISIONS:
-            for engine in ("triton", "torch"):
+            for engine in ("triton", "reference"):
                 name = f"{num_voxels} voxels, {precision}, {engine}"
-                if engine == "torch" and (num_voxels > _TORCH_VOXELS or precision != "bf16"):
+                if engine == "reference" and (num_voxels > _TORCH_VOXELS or precision != "bf16"):
                     continue
                 if not recorder.has_time(name):
                     return
-                with use_engine(engine), _precision(precision, recorder.device):
+                with using_engine(engine), _precision(precision, recorder.device):
                     _measure(recorder, network, coords, name, precision, work)
 
 
@@ -46,7 +45,7 @@ def measure_checkpointing(recorder: Recorder) -> None:
     coords = rooms(recorder.scale.network_voxels[-1]).to(recorder.device)
     for enabled in (False, True):
         network.checkpoint_activations = enabled  # type: ignore[assignment]
-        with use_engine("triton"), _precision("bf16", recorder.device):
+        with using_engine("triton"), _precision("bf16", recorder.device):
             _step_row(recorder, network, coords, f"{len(coords)} voxels, bf16, checkpointing {enabled}")
 
 

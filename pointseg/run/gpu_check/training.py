@@ -16,11 +16,11 @@ from pointseg.config import load_config
 from pointseg.data.store import StoreWriter
 from pointseg.experiment import Experiment
 from pointseg.run.distributed import Processes
-from pointseg.run.gpu_check.engines import use_engine
 from pointseg.run.gpu_check.points import label_space, scene_of
 from pointseg.run.gpu_check.record import Recorder
 from pointseg.run.job import TrainingJob
 from pointseg.run.step import train_step
+from pointseg.sparse import using_engine
 
 _AUGMENT: list[dict[str, Any]] = [
     {"type": "center_shift"},
@@ -34,7 +34,7 @@ _AUGMENT: list[dict[str, Any]] = [
 def measure_training(recorder: Recorder) -> None:
     """Steps per second of the real loop on a store on disk, for each type that the device trains in."""
     smoke = recorder.scale.is_smoke
-    with tempfile.TemporaryDirectory() as folder, use_engine("triton"):
+    with tempfile.TemporaryDirectory() as folder, using_engine("triton"):
         _write_store(Path(folder) / "store", scenes=2 if smoke else 16, points=200 if smoke else 150_000)
         for amp in ("none",) if smoke else ("none", "bf16", "fp16"):
             name = f"end to end, {amp}"

@@ -136,8 +136,7 @@ def convolve_tiles(
     second_ptr,
     weight_ptr,
     out_ptr,
-    scale_ptr,
-    shift_ptr,
+    bias_ptr,
     residual_ptr,
     table_ptr,
     rows_ptr,
@@ -156,8 +155,7 @@ def convolve_tiles(
     weight_in_stride,
     weight_out_stride,
     HAS_SECOND: tl.constexpr,
-    HAS_SCALE: tl.constexpr,
-    HAS_SHIFT: tl.constexpr,
+    HAS_BIAS: tl.constexpr,
     HAS_RESIDUAL: tl.constexpr,
     RELU: tl.constexpr,
     REVERSED: tl.constexpr,
@@ -171,7 +169,7 @@ def convolve_tiles(
 ):
     """One program makes BLOCK_M rows times BLOCK_N channels of the output.
 
-    out = relu((sum of products) * scale + shift + residual), each part where its flag is set. ``second`` are
+    out = relu(sum of products + bias + residual), each part where its flag is set. ``second`` are
     further input channels that follow those of ``features``, as if both were one tensor. Every output element
     is written by one program and its sum runs in one order: no atomics, the same bits in every run.
     """
@@ -266,10 +264,8 @@ def convolve_tiles(
     in_rows = lanes < num_rows
     row = tl.load(rows_ptr + lanes, mask=in_rows, other=0).to(tl.int64)
     inside = in_rows[:, None] & in_columns[None, :]
-    if HAS_SCALE:
-        acc = acc * tl.load(scale_ptr + columns, mask=in_columns, other=0.0).to(tl.float32)[None, :]
-    if HAS_SHIFT:
-        acc = acc + tl.load(shift_ptr + columns, mask=in_columns, other=0.0).to(tl.float32)[None, :]
+    if HAS_BIAS:
+        acc = acc + tl.load(bias_ptr + columns, mask=in_columns, other=0.0).to(tl.float32)[None, :]
     if HAS_RESIDUAL:
         residual = residual_ptr + row[:, None] * residual_stride + columns[None, :]
         acc = acc + tl.load(residual, mask=inside, other=0.0).to(tl.float32)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import triton
 from torch import Tensor
 
+from pointseg.sparse.backends.base import Epilogue
 from pointseg.sparse.backends.triton.kernel_forward import convolve_tiles
 from pointseg.sparse.backends.triton.kernel_weight import sum_chunks, weight_gradient_chunks
 from pointseg.sparse.backends.triton.plan import TapTable, pair_chunks
@@ -31,23 +31,6 @@ _SUM_BLOCK = 1024
 _MAX_PACKED = 8
 
 
-@dataclass(frozen=True)
-class Finish:
-    """What happens to the sums before they are written: relu(sums * scale + shift + residual).
-
-    Args:
-        scale: (C_out,) or None.
-        shift: (C_out,) or None.
-        residual: (M, C_out) or None.
-        relu: whether negative values become zero.
-    """
-
-    scale: Tensor | None = None
-    shift: Tensor | None = None
-    residual: Tensor | None = None
-    relu: bool = False
-
-
 def launch_convolution(
     features: Tensor,
     second: Tensor | None,
@@ -55,7 +38,7 @@ def launch_convolution(
     table: TapTable,
     *,
     reverse_taps: bool = False,
-    finish: Finish | None = None,
+    epilogue: Epilogue | None = None,
 ) -> Tensor:
     """(M, C_out): the convolution of one feature tensor, or of two as if they were concatenated.
 
@@ -65,12 +48,12 @@ def launch_convolution(
         weight: (T, C1 + C2, C_out) with any strides.
         table: the neighbours of the output rows.
         reverse_taps: whether tap t of the table takes weight T - 1 - t.
-        finish: what follows the sums.
+        epilogue: what follows the sums.
     """
     out = features.new_empty(table.num_rows, weight.shape[2])
     if out.numel() == 0:
         return out
-    finish = finish or Finish()
+    epilogue = epilogue or Epilogue()
     channels = features.shape[1]
     second_channels = 0 if second is None else second.shape[1]
     pad = packed_channels(channels) if second is None else 0
@@ -82,9 +65,8 @@ def launch_convolution(
             _or(second, features),
             weight,
             out,
-            _or(finish.scale, features),
-            _or(finish.shift, features),
-            _or(finish.residual, features),
+            _or(epilogue.bias, features),
+            _or(epilogue.residual, features),
             table.table,
             table.rows,
             tiles.taps,
@@ -97,13 +79,12 @@ def launch_convolution(
             weight.shape[2],
             features.stride(0),
             _or(second, features).stride(0),
-            _or(finish.residual, features).stride(0),
+            _or(epilogue.residual, features).stride(0),
             *weight.stride(),
             HAS_SECOND=second is not None,
-            HAS_SCALE=finish.scale is not None,
-            HAS_SHIFT=finish.shift is not None,
-            HAS_RESIDUAL=finish.residual is not None,
-            RELU=finish.relu,
+            HAS_BIAS=epilogue.bias is not None,
+            HAS_RESIDUAL=epilogue.residual is not None,
+            RELU=epilogue.relu,
             REVERSED=reverse_taps,
             PAD=pad,
             EVEN_K=channels % tile.k == 0 and second_channels % tile.k == 0,

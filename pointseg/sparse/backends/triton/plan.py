@@ -91,7 +91,7 @@ def tap_table(kernel_map: KernelMap) -> TapTable:
     """The table of a kernel map; memoised in the map."""
     name = "triton table"
     if name not in kernel_map.plans:
-        kernel_map.plans[name] = arrange(_neighbours(kernel_map))
+        kernel_map.plans[name] = arrange(kernel_map.neighbours)
     table: TapTable = kernel_map.plans[name]
     return table
 
@@ -143,13 +143,3 @@ def _cut(kernel_map: KernelMap, length: int) -> PairChunks:
     numbers = to_device(begins + ends + first, kernel_map.source.device)
     count = len(begins)
     return PairChunks(numbers[:count], numbers[count : 2 * count], numbers[2 * count :].int(), count)
-
-
-def _neighbours(kernel_map: KernelMap) -> Tensor:
-    table = torch.full(
-        (kernel_map.num_taps, kernel_map.num_target), -1, dtype=torch.int32, device=kernel_map.source.device
-    )
-    for tap in range(kernel_map.num_taps):
-        source, target = kernel_map.tap(tap)
-        table[tap, target.long()] = source
-    return table
