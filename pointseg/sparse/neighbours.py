@@ -22,7 +22,7 @@ def neighbour_table(geometry: Geometry) -> Tensor:
     step = geometry.dilation * source.stride
     # Undilated, no source voxel can lie between two neighbouring taps of a column.
     dense_steps = geometry.dilation == 1
-    layout = KeyLayout.around([source.coords, target.coords], margin=step * kernel_size)
+    layout = KeyLayout.around([source.bounds, target.bounds], margin=step * kernel_size)
     source_keys = layout.sorted_keys(source.coords, source.order)
     target_keys = source_keys if source is target else layout.sorted_keys(target.coords, target.order)
     if not len(source_keys):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from host_waits import HostWaits
 from oracle import kernel_triples, random_coords
 
 from pointseg.sparse import Grid
@@ -61,3 +62,36 @@ def test_empty_sides_have_empty_tables(sources, targets):
     assert table.shape == (27, targets) and (sources > 0 or bool((table == -1).all()))
     assert exchanged_table(table, sources).shape == (27, sources)
     assert pairs_of(table)[2] == (0,) * 28 or sources
+
+
+def waits_for(action):
+    with HostWaits() as waits:
+        action()
+    return waits.places.total()
+
+
+def test_tables_wait_for_nothing_and_a_coarser_grid_for_its_size():
+    fine = Grid(random_coords(120, extent=5, seed=2)).sorted()[0]
+    assert waits_for(lambda: fine.coarsen(2)) == 1
+    coarse = fine.coarsen(2)
+    for kernel_map in (fine.kernel_map(fine, 3), fine.kernel_map(fine, 5), fine.kernel_map(coarse, 2)):
+        assert waits_for(lambda m=kernel_map: m.neighbours) == 0
+        assert waits_for(lambda m=kernel_map: m.transposed().neighbours) == 0
+
+
+def test_pairs_of_a_table_wait_for_their_number_and_those_of_the_taps():
+    fine = Grid(random_coords(120, extent=5, seed=2)).sorted()[0]
+    table = fine.kernel_map(fine, 3).neighbours
+    assert waits_for(lambda: pairs_of(table)) == 2
+
+
+@pytest.mark.parametrize("kind", ["same", "down", "up"])
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_a_map_has_the_same_pairs_by_either_way(kind, is_sorted):
+    fine = Grid(random_coords(200, extent=5, seed=4))
+    fine = fine.sorted()[0] if is_sorted else fine
+    kernel_map = fine.kernel_map(fine, 3) if kind == "same" else fine.kernel_map(fine.coarsen(2), 2)
+    kernel_map = kernel_map.transposed() if kind == "up" else kernel_map
+    source, target, starts = pairs_of(kernel_map.neighbours)
+    assert torch.equal(source, kernel_map.source) and torch.equal(target, kernel_map.target)
+    assert starts == kernel_map.starts

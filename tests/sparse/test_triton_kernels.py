@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from host_waits import HostWaits
 from oracle import convolve_by_triples, kernel_triples, random_coords, weight_gradient_by_triples
 
-from pointseg.sparse import Grid
+from pointseg.sparse import Grid, engines
 
 pytest.importorskip("triton")
 
@@ -15,7 +16,7 @@ from pointseg.sparse.backends.triton.launch import (
     launch_convolution,
     launch_weight_gradient,
 )
-from pointseg.sparse.backends.triton.plan import PADDING, tap_table
+from pointseg.sparse.backends.triton.plan import PADDING, arrange, tap_table
 from pointseg.sparse.backends.triton.tuning import forward_tiles, weight_tiles
 
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
@@ -244,3 +245,26 @@ def test_sorted_rows_skip_more_taps_than_unsorted_ones():
     unsorted_work = int(present.view(27, -1, 16).any(dim=2).sum()) * 16
     assert work < 1.25 * kernel_map.num_pairs
     assert work < 0.8 * unsorted_work
+
+
+@pytest.mark.parametrize(
+    ("capability", "interpret", "chosen"),
+    [((9, 0), "0", "triton"), ((7, 5), "0", "reference"), ((9, 0), "1", "reference")],
+)
+def test_auto_takes_triton_on_a_gpu_that_can_run_it(monkeypatch, capability, interpret, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setenv("TRITON_INTERPRET", interpret)
+    engines._choose.cache_clear()
+    try:
+        assert engines.current_engine("cuda") == chosen
+    finally:
+        engines._choose.cache_clear()
+
+
+def test_a_table_is_arranged_without_waiting_for_the_device():
+    kernel_map, _ = a_map("stem")
+    neighbours = kernel_map.neighbours
+    with HostWaits() as waits:
+        arrange(neighbours).tiles(64)
+    assert waits.places.total() == 0
