@@ -55,8 +55,8 @@ class VoxelGroups:
         return self.coords.shape[0]
 
     def random_point(self, generator: torch.Generator) -> Tensor:
-        """(M,) int64 a uniformly drawn point of each voxel."""
-        draw = torch.rand(self.num_voxels, generator=generator, device=self.count.device)
+        """(M,) int64 a uniformly drawn point of each voxel; a CPU generator draws alike for all devices."""
+        draw = torch.rand(self.num_voxels, generator=generator, device=generator.device).to(self.count.device)
         # A draw just below 1 times a large count can round up to the count.
         place = torch.minimum((draw * self.count).long(), self.count - 1)
         return self.order[self.start + place]

@@ -47,6 +47,11 @@ def _run(recorder: Recorder) -> None:
 
         check_kernels(recorder)
         check_bits(recorder)
+    with recorder.section("maps and voxels"):
+        from pointseg.run.gpu_check.same_as_cpu import check_maps, check_voxels
+
+        check_maps(recorder)
+        check_voxels(recorder)
     with recorder.section("ceilings"):
         from pointseg.run.gpu_check.ceilings import measure_ceilings
 

@@ -103,7 +103,9 @@ def launch_convolution(
         second_channels,
         out.shape[1],
     )
-    run(choose_tile(key, candidates, run))
+    # Triton starts kernels on the current device, wherever the tensors are.
+    with torch.cuda.device_of(features):
+        run(choose_tile(key, candidates, run))
     return out
 
 
@@ -154,7 +156,8 @@ def launch_weight_gradient(
 
     candidates = weight_tiles(channels, out_channels, features.element_size())
     key = ("weight", *_key(features, kernel_map.num_pairs), out.shape[0], channels, out_channels)
-    run(choose_tile(key, candidates, run))
+    with torch.cuda.device_of(features):
+        run(choose_tile(key, candidates, run))
 
 
 def chunk_length(num_pairs: int, num_tiles: int) -> int:
