@@ -130,7 +130,9 @@ class TrainConfig(Config):
         ema_decay: decay of the weight average that is validated and saved as best, or None.
         val_every: steps between validations; 0 validates at the end only.
         checkpoint_every: steps between saves of last.pt.
-        log_every: steps between rows of metrics.jsonl.
+        log_every: steps between rows of metrics.jsonl; on a GPU also between looks at what it did.
+        activation_checkpointing: compute the insides of residual blocks again in the backward pass, for less
+            memory and a third more work.
         workers: processes that read scenes; 0 reads in the main one.
         max_bad_batches: how many batches with a non-finite loss or gradient are skipped before giving up.
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
@@ -147,6 +149,7 @@ class TrainConfig(Config):
     val_every: int = Field(default=1000, ge=0)
     checkpoint_every: int = Field(default=500, ge=1)
     log_every: int = Field(default=10, ge=1)
+    activation_checkpointing: bool = False
     workers: int = Field(default=0, ge=0)
     max_bad_batches: int = Field(default=20, ge=0)
     num_threads: int | None = Field(default=None, ge=1)

@@ -18,35 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.run.gpu_check.rooms import room
 from pointseg.sparse import Grid, SparseConv3d, SparseConvTranspose3d, SparseTensor
-
-VOXEL_M = 0.02
-
-
-def room(num_boxes: int = 2, seed: int = 0) -> Tensor:
-    """(N, 4) int32 voxels of the surfaces of a furnished room of 3.4 x 2.8 x 2.2 m, with scan noise."""
-    generator = torch.Generator().manual_seed(seed)
-    surfaces = [((0.0, 0.0, 0.0), (3.4, 2.8, 0.0)), ((0.0, 0.0, 0.0), (3.4, 0.0, 2.2))]
-    surfaces += [((0.0, 0.0, 0.0), (0.0, 2.8, 2.2)), ((3.4, 0.0, 0.0), (3.4, 2.8, 2.2))]
-    for _ in range(num_boxes):
-        size = 0.3 + torch.rand(3, generator=generator) * torch.tensor([0.9, 0.6, 0.9])
-        corner = torch.rand(3, generator=generator) * torch.tensor([2.2, 2.0, 0.0])
-        (x0, y0, z0), (x1, y1, z1) = corner.tolist(), (corner + size).tolist()
-        surfaces += [((x0, y0, z1), (x1, y1, z1)), ((x0, y0, z0), (x1, y0, z1)), ((x0, y0, z0), (x0, y1, z1))]
-        surfaces += [((x0, y1, z0), (x1, y1, z1)), ((x1, y0, z0), (x1, y1, z1))]
-    parts = []
-    for low, high in surfaces:
-        span = torch.tensor(high) - torch.tensor(low)
-        area = float(span[span > 0].prod())
-        points = torch.tensor(low) + torch.rand(int(area * 7_000), 3, generator=generator) * span
-        # Surfaces of a scan bend by a voxel or two over a metre and are rough by a sixth of one.
-        bend = 0.02 * torch.sin(points.sum(dim=1, keepdim=True) * 3.0)
-        parts.append(points + bend + 0.003 * torch.randn(points.shape, generator=generator))
-    # Meshes lie a little askew in their voxels.
-    c, s = 0.955, 0.296
-    points = torch.cat(parts) @ torch.tensor([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-    voxels = torch.unique(torch.floor(points / VOXEL_M).int(), dim=0)
-    return torch.nn.functional.pad(voxels, (1, 0))
 
 
 def forward_gflop(network: nn.Module, x: SparseTensor) -> float:

@@ -60,6 +60,15 @@ say "installing pointseg and its dependencies (constraints.txt)"
 pip install --quiet -c constraints.txt setuptools
 pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev,las]'
 
+# The GPU kernels are tested on CPUs in Triton's interpreter. A CUDA build of torch brings its own Triton, and
+# demands that version: never a second one beside it.
+if ! "$VENV/bin/python" -c 'import triton' 2>/dev/null; then
+  triton_version=$(sed -n 's/^# triton==//p' constraints.txt)
+  say "installing triton $triton_version, in which the GPU kernels are tested"
+  pip install --quiet --no-deps "triton==$triton_version" ||
+    say "Triton has no build for this machine; the tests of the GPU kernels are skipped"
+fi
+
 say "installing Open3D"
 if ! pip install --quiet -c constraints.txt --no-build-isolation -e '.[view]'; then
   say "Open3D has no build for this machine; pictures are drawn by pointseg's own renderer instead"

@@ -56,6 +56,16 @@ def convolve_by_triples(
     return torch.stack(out) if rows else features.new_zeros(0, weight.shape[2])
 
 
+def weight_gradient_by_triples(
+    features: Tensor, grad: Tensor, triples: set[tuple[int, int, int]], taps: int
+) -> Tensor:
+    """out[tap] += outer product of features[source] and grad[target], one triple at a time."""
+    out = features.new_zeros(taps, features.shape[1], grad.shape[1])
+    for tap, source, target in sorted(triples):
+        out[tap] += torch.outer(features[source], grad[target])
+    return out
+
+
 def _volume(coords: Tensor, features: Tensor, low: int, size: int, batches: int) -> Tensor:
     volume = features.new_zeros(batches, features.shape[1], size, size, size)
     b, x, y, z = coords.long().unbind(1)

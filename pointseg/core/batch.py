@@ -22,6 +22,7 @@ class SceneBatch:
         inverse: (P,) int64 row of ``coords`` in which each input point lies, scenes one after the other, or
             None when it was not asked for (training).
         num_points: B numbers of input points; they cut ``inverse`` into scenes.
+        labelled: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
     """
 
     coords: Tensor
@@ -30,6 +31,7 @@ class SceneBatch:
     names: tuple[str, ...]
     inverse: Tensor | None = None
     num_points: tuple[int, ...] = ()
+    labelled: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
@@ -50,6 +52,7 @@ class SceneBatch:
             classifier_weight=prediction.classifier_weight,
             suppressed=prediction.suppressed,
             progress=progress,
+            labelled=self.labelled,
         )
 
     def to_points(self, values: Tensor) -> tuple[Tensor, ...]:

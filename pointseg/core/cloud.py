@@ -65,8 +65,9 @@ class PointCloud:
         count = scene.num_vertices
 
         def rows_of(values: npt.NDArray[Any] | None) -> Tensor:
-            rows = torch.zeros(count, 3) if values is None else torch.tensor(values, dtype=torch.float32)
-            return rows.to(device)
+            if values is None:
+                return torch.zeros(count, 3, device=device)
+            return _moved(torch.tensor(values, dtype=torch.float32), torch.device(device))
 
         label = (
             torch.full((count,), IGNORE, dtype=torch.int64)
@@ -78,6 +79,11 @@ class PointCloud:
             xyz_m=rows_of(scene.xyz_m),
             color=rows_of(scene.rgb),
             normal=rows_of(scene.normal),
-            label=label.to(device),
+            label=_moved(label, torch.device(device)),
             vertex=torch.arange(count, device=device),
         )
+
+
+def _moved(values: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device; a GPU fetches it from pinned memory by itself, and nobody waits."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)

@@ -68,23 +68,17 @@ def drop_unlabelled(
     classifier_weight: Tensor | None = None,
     suppressed: Suppressed | None = None,
     progress: float = 0.0,
+    labelled: Tensor | None = None,
 ) -> Supervised:
     """Keep the rows whose label is not IGNORE: the one place where unlabelled rows leave the computation.
 
-    Args: see :class:`Supervised`; here ``labels`` may hold IGNORE.
+    Args: see :class:`Supervised`; here ``labels`` may hold IGNORE. ``labelled`` are the rows to keep, where
+    they are known and their labels checked: finding them waits for the device.
 
     Raises:
         ValueError: if a label is neither IGNORE nor one of the K classes.
     """
-    keep = labels != IGNORE
-    num_classes = logits.shape[1]
-    if bool(((labels >= num_classes) | ((labels < 0) & keep)).any()):
-        wrong = labels[(labels >= num_classes) | ((labels < 0) & keep)].unique().tolist()
-        raise ValueError(
-            f"Labels must be train indices 0..{num_classes - 1} or {IGNORE} (unlabelled); got {wrong[:10]}. "
-            "Raw ids have to go through LabelSpace.encode first."
-        )
-    rows = torch.nonzero(keep).squeeze(1)
+    rows = _labelled_rows(labels, logits.shape[1]) if labelled is None else labelled
     return Supervised(
         logits=logits[rows],
         labels=labels[rows],
@@ -95,3 +89,19 @@ def drop_unlabelled(
         suppressed=None if suppressed is None else replace(suppressed, logits=suppressed.logits[rows]),
         progress=progress,
     )
+
+
+def _labelled_rows(labels: Tensor, num_classes: int) -> Tensor:
+    """(M,) int64 rows with a class.
+
+    Raises:
+        ValueError: if a label is neither IGNORE nor one of the K classes.
+    """
+    keep = labels != IGNORE
+    if bool(((labels >= num_classes) | ((labels < 0) & keep)).any()):
+        wrong = labels[(labels >= num_classes) | ((labels < 0) & keep)].unique().tolist()
+        raise ValueError(
+            f"Labels must be train indices 0..{num_classes - 1} or {IGNORE} (unlabelled); got {wrong[:10]}. "
+            "Raw ids have to go through LabelSpace.encode first."
+        )
+    return torch.nonzero(keep).squeeze(1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from pointseg.core.batch import SceneBatch
 from pointseg.core.cloud import PointCloud
 from pointseg.core.labels import LabelSpace
+from pointseg.core.rows import IGNORE
 from pointseg.core.scene import Scene
 from pointseg.data.features import NO_COLOR, WIDTHS, check_features, check_scene_has, stack_features
 from pointseg.data.mix import Sample, mix_pairs
@@ -248,11 +249,15 @@ def collate(samples: Sequence[Sample]) -> SceneBatch:
         if sample.inverse is not None:
             inverse.append(sample.inverse + offset)
         offset += sample.coords.shape[0]
+    labels = torch.cat([sample.labels for sample in samples])
     return SceneBatch(
         coords=torch.cat(coords),
         features=torch.cat([sample.features for sample in samples]),
-        labels=torch.cat([sample.labels for sample in samples]),
+        labels=labels,
         names=tuple(sample.name for sample in samples),
         inverse=torch.cat(inverse) if inverse else None,
         num_points=tuple(i.shape[0] for i in inverse),
+        # Found while the batch is made: the training step then need not wait for the device. A label space
+        # gives no other labels than classes and IGNORE.
+        labelled=torch.nonzero(labels != IGNORE).squeeze(1),
     )

@@ -55,8 +55,8 @@ class VoxelGroups:
         return self.coords.shape[0]
 
     def random_point(self, generator: torch.Generator) -> Tensor:
-        """(M,) int64 a uniformly drawn point of each voxel."""
-        draw = torch.rand(self.num_voxels, generator=generator, device=self.count.device)
+        """(M,) int64 a uniformly drawn point of each voxel; a CPU generator draws alike for all devices."""
+        draw = torch.rand(self.num_voxels, generator=generator, device=generator.device).to(self.count.device)
         # A draw just below 1 times a large count can round up to the count.
         place = torch.minimum((draw * self.count).long(), self.count - 1)
         return self.order[self.start + place]
@@ -77,9 +77,8 @@ class VoxelGroups:
         """(P,) labels of points -> (M,) most frequent label, IGNORE where no point is labelled."""
         result = torch.full((self.num_voxels,), IGNORE, dtype=label.dtype, device=label.device)
         labelled = label != IGNORE
-        if not bool(labelled.any()):
-            return result
-        num_labels = int(label.max()) + 1
+        # A bound on train indices that need not be asked for; voxels take the other 40 bits.
+        num_labels = 2**23
         pair = self.inverse[labelled] * num_labels + label[labelled]
         pair, votes = pair.sort().values.unique_consecutive(return_counts=True)
         # Stable, so that equal votes stay in the order of their labels.

@@ -10,6 +10,7 @@ from torch import nn
 
 from pointseg.config import Config
 from pointseg.models.blocks import BasicBlock
+from pointseg.models.recompute import recomputed
 from pointseg.sparse import (
     SparseBatchNorm,
     SparseConv3d,
@@ -117,6 +118,10 @@ class MinkUNet(nn.Module):
 
     Args: see :class:`MinkUNetConfig`.
 
+    Attributes:
+        checkpoint_activations: whether residual blocks in training keep their input alone and compute the
+            rest again in the backward pass: a third more work, and the memory of the blocks' insides saved.
+
     Source: Choy et al., 4D Spatio-Temporal ConvNets: Minkowski Convolutional Neural Networks, 2019.
         Parameter names as in the examples of MinkowskiEngine; the classifier ``final`` is left out.
     """
@@ -138,6 +143,7 @@ class MinkUNet(nn.Module):
         super().__init__()
         self.in_channels = in_channels
         self.out_channels = widths[7]
+        self.checkpoint_activations = False
 
         def norm(channels: int) -> SparseBatchNorm:
             return SparseBatchNorm(channels, momentum=bn_momentum, eps=bn_eps)
@@ -199,15 +205,24 @@ class MinkUNet(nn.Module):
         skips = [out]
         for i, stride in enumerate((1, 2, 4, 8), start=1):
             out = self._run(f"conv{i}p{stride}s2", f"bn{i}", out)
-            out = self.get_submodule(f"block{i}")(out)
+            out = self._stage(f"block{i}", out)
             skips.append(out)
         skips.pop()
         for i, stride in enumerate((16, 8, 4, 2), start=4):
             skip = skips.pop()
             up = self.get_submodule(f"convtr{i}p{stride}s2")(out, skip.grid)
             up = self.relu(self.get_submodule(f"bntr{i}")(up))
-            out = self.get_submodule(f"block{i + 1}")(up.cat(skip))
+            out = self._stage(f"block{i + 1}", up.cat(skip))
         return out
+
+    def _stage(self, name: str, x: SparseTensor) -> SparseTensor:
+        stage = self.get_submodule(name)
+        if not (self.checkpoint_activations and self.training and torch.is_grad_enabled()):
+            out: SparseTensor = stage(x)
+            return out
+        for block in stage.children():
+            x = recomputed(block, x)
+        return x
 
     def _run(self, conv: str, norm: str, x: SparseTensor) -> SparseTensor:
         return self.relu(self.get_submodule(norm)(self.get_submodule(conv)(x)))

@@ -26,13 +26,20 @@ class WeightAverage(nn.Module):
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Move towards ``network``. Buffers (running statistics) are averages already and are copied."""
-        done = int(self.num_updates)
-        decay = min(self.decay, (1 + done) / (10 + done))
-        averaged: list[Tensor] = [*self.network.parameters()]
-        current: list[Tensor] = [*network.parameters()]
-        torch._foreach_lerp_(averaged, current, 1.0 - decay)
+    def update(self, network: nn.Module, *, unless: Tensor | None = None) -> None:
+        """Move towards ``network``. Buffers (running statistics) are averages already and are copied.
+
+        Args:
+            network: the network that trains.
+            unless: a scalar bool; where it is true on the device, this counts as no update.
+        """
+        counts = torch.ones_like(self.num_updates) if unless is None else (~unless).to(self.num_updates)
+        done = self.num_updates.double()
+        decay = ((1 + done) / (10 + done)).clamp(max=self.decay)
+        # On the device: the host need not know how many steps were skipped so far.
+        share = ((1.0 - decay) * counts).float()
+        for average, current in zip(self.network.parameters(), network.parameters(), strict=True):
+            average.lerp_(current, share.to(average.dtype))
         for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
             mine.copy_(theirs)
-        self.num_updates += 1
+        self.num_updates += counts

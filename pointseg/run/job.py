@@ -13,10 +13,11 @@ import torch
 
 from pointseg.core.batch import SceneBatch
 from pointseg.core.statistics import ClassStatistics
-from pointseg.data.dataset import LoadedBatch, SceneReader
+from pointseg.data.dataset import SceneReader
 from pointseg.data.loader import BatchPlan, derived_seed, train_loader
 from pointseg.data.paste import InstancePaster
 from pointseg.data.pipeline import ScenePipeline
+from pointseg.data.prefetch import prefetch
 from pointseg.data.sampling import classes_of_scenes, repeat_factors
 from pointseg.data.store import Store
 from pointseg.experiment import Experiment
@@ -113,21 +114,26 @@ class TrainingJob:
         """The batches of this process for step ``first``, ``first + 1``, ... to the end of the training.
 
         Batch numbers count steps, then the batches of a step, then processes; so two processes see what one
-        process sees that accumulates two batches.
+        process sees that accumulates two batches. A step has to take all its batches before the next begins.
         """
         options, world = self.experiment.train, self.processes.world
         per_step = options.accumulate * world
         numbers = range(first * per_step + self.processes.rank, self.total_steps * per_step, world)
-        reader = SceneReader(self.store, self.train_names, self.paste)
-        loaded = iter(train_loader(reader, self.plan, numbers, workers=options.workers))
+        batches = prefetch(lambda: self._augmented(numbers), self.processes.device)
         for _ in range(first, self.total_steps):
-            # Read all of a step now: a step that is cut short must not leave its rest to the next one.
-            yield self._augmented(list(islice(loaded, options.accumulate)))
+            yield islice(batches, options.accumulate)
 
-    def _augmented(self, step: list[LoadedBatch]) -> Iterator[SceneBatch]:
-        for batch in step:
+    def _augmented(self, numbers: range) -> Iterator[SceneBatch]:
+        reader = SceneReader(self.store, self.train_names, self.paste)
+        for batch in train_loader(reader, self.plan, numbers, workers=self.experiment.train.workers):
             seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
             yield self.pipeline.train_batch(batch.scenes, seed)
+
+    def reading_is_due(self, state: TrainingState) -> bool:
+        """Whether to look at the numbers of the steps so far: always where that costs nothing, else when they
+        are logged. Reading waits for a GPU, and it for its next work."""
+        every = 1 if self.processes.device.type == "cpu" else self.experiment.train.log_every
+        return state.step % every == 0 or state.step >= self.total_steps or self.validation_is_due(state)
 
     def validation_is_due(self, state: TrainingState) -> bool:
         """Whether the weights of this step are to be validated and have not been."""

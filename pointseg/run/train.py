@@ -19,7 +19,7 @@ from pointseg.run.interrupt import StopRequest
 from pointseg.run.job import TrainingJob, set_num_threads
 from pointseg.run.monitor import Monitor
 from pointseg.run.state import TrainingState
-from pointseg.run.step import train_step
+from pointseg.run.step import StepResult, train_step
 from pointseg.run.validate import validate
 
 
@@ -130,29 +130,51 @@ def _train_to_the_end(
     stop_after: int | None,
 ) -> Report | None:
     """Steps and validations, until the last step or a request to stop; the latest report."""
-    options, processes = job.experiment.train, job.processes
+    processes = job.processes
     report: Report | None = None
     steps = job.steps(state.step)
+    unread: list[tuple[StepResult, float]] = []
     while True:
+        if job.reading_is_due(state):
+            _read(unread, job, state, monitor)
         if job.validation_is_due(state):
             report = _validate(job, state, folder, monitor, stop) or report
         stopped = processes.any(stop.requested or state.step == stop_after)[0]
         if stopped or state.step >= job.total_steps:
             break
         began = time.perf_counter()
-        step_report = train_step(state, next(steps), job.experiment, job.total_steps, processes)
-        monitor.step(state.step, step_report, seconds=time.perf_counter() - began)
-        if state.skipped > options.max_bad_batches:
+        result = train_step(state, next(steps), job.experiment, job.total_steps, processes)
+        unread.append((result, began))
+        if state.step % job.experiment.train.checkpoint_every == 0:
+            _read(unread, job, state, monitor)
+            _save_last(job, state, folder)
+    _read(unread, job, state, monitor)
+    _save_last(job, state, folder)
+    return report
+
+
+def _read(
+    unread: list[tuple[StepResult, float]], job: TrainingJob, state: TrainingState, monitor: Monitor
+) -> None:
+    """Report the steps whose numbers were left on the device until now; the list is empty afterwards.
+
+    Raises:
+        ValueError: if too many of them were skipped.
+    """
+    reports = [(result.step, result.read(job.processes)) for result, _ in unread]
+    # Until the numbers are there a step on a GPU is not over.
+    seconds = (time.perf_counter() - unread[0][1]) / len(unread) if unread else 0.0
+    unread.clear()
+    for step, step_report in reports:
+        state.skipped += bool(step_report.skipped)
+        monitor.step(step, step_report, seconds=seconds)
+        if state.skipped > job.experiment.train.max_bad_batches:
             raise ValueError(
                 f"{state.skipped} steps gave a loss or gradient that is not finite, more than "
-                f"train.max_bad_batches = {options.max_bad_batches}; the latest scenes were "
+                f"train.max_bad_batches = {job.experiment.train.max_bad_batches}; the latest scenes were "
                 f"{', '.join(step_report.skipped)}. Check them with data_prep/check.py, lower optimizer.lr, "
                 "or set train.clip_norm."
             )
-        if state.step % options.checkpoint_every == 0:
-            _save_last(job, state, folder)
-    _save_last(job, state, folder)
-    return report
 
 
 def _validate(

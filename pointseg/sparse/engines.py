@@ -22,12 +22,13 @@ AUTO = "auto"
 ENGINES: dict[str, tuple[str, str]] = {
     "native": ("pointseg.sparse.backends.native", "NativeBackend"),
     "torch": ("pointseg.sparse.backends.block_products", "BlocksBackend"),
+    "triton": ("pointseg.sparse.backends.triton.backend", "TritonBackend"),
     "reference": ("pointseg.sparse.backends.reference", "ReferenceBackend"),
     "spconv": ("pointseg.sparse.backends.spconv", "SpconvBackend"),
     "minkowski": ("pointseg.sparse.backends.minkowski", "MinkowskiBackend"),
 }
 #: Engines that ``auto`` may take, best first.
-AUTOMATIC = ("native", "torch", "reference")
+AUTOMATIC = ("native", "torch", "triton", "reference")
 
 _log = logging.getLogger(__name__)
 _setting = AUTO

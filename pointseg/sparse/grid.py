@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pointseg.sparse.kernel_map import KernelMap
-from pointseg.sparse.keys import KeyLayout
-from pointseg.sparse.voxels import Geometry, Voxels
+from pointseg.sparse.keys import KeyLayout, bounds_of
+from pointseg.sparse.voxels import Geometry, Voxels, coarse_bounds
 
 
 class Grid:
@@ -37,7 +37,8 @@ class Grid:
             raise ValueError(f"The stride of a grid must be at least 1; got {stride}.")
         if stride > 1 and bool((coords[:, 1:] % stride != 0).any()):
             raise ValueError(f"A grid of stride {stride} needs coordinates that are multiples of {stride}.")
-        keys = KeyLayout.around([coords]).pack(coords)
+        bounds = bounds_of(coords)
+        keys = KeyLayout.around([bounds]).pack(coords)
         is_sorted = bool((keys[1:] > keys[:-1]).all())
         order = None
         if not is_sorted:
@@ -48,7 +49,7 @@ class Grid:
                     f"Voxels of a grid must be unique; {twice} of {len(coords)} rows repeat another one. "
                     "Voxelise the points first."
                 )
-        self._set(Voxels(coords, order, stride))
+        self._set(Voxels(coords, order, stride, known_bounds=bounds))
 
     def _set(self, voxels: Voxels) -> None:
         self.voxels = voxels
@@ -98,7 +99,8 @@ class Grid:
         """
         if self.order is None:
             return self, None
-        return Grid._trusted(Voxels(self.coords[self.order], None, self.stride)), self.order
+        voxels = Voxels(self.coords[self.order], None, self.stride, known_bounds=self.voxels.bounds)
+        return Grid._trusted(voxels), self.order
 
     def coarsen(self, factor: int) -> Grid:
         """The grid of stride ``stride * factor`` whose voxels hold at least one voxel of this one; memoised.
@@ -113,7 +115,7 @@ class Grid:
             stride = self.stride * factor
             floored = self.coords.clone()
             floored[:, 1:] = torch.div(self.coords[:, 1:], stride, rounding_mode="floor") * stride
-            layout = KeyLayout.around([floored])
+            layout = KeyLayout.around([coarse_bounds(self.voxels.bounds, stride)])
             coords = layout.unpack(torch.unique(layout.pack(floored)))
             self._coarser[factor] = Grid._trusted(self.voxels.coarser(coords, stride))
         return self._coarser[factor]
@@ -148,4 +150,5 @@ class Grid:
         if torch.device(device) == self.device:
             return self
         order = None if self.order is None else self.order.to(device)
-        return Grid._trusted(Voxels(self.coords.to(device), order, self.stride))
+        moved = Voxels(self.coords.to(device), order, self.stride, known_bounds=self.voxels.bounds)
+        return Grid._trusted(moved)

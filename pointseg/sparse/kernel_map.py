@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from pointseg.sparse.keys import KeyLayout
-from pointseg.sparse.voxels import Geometry, Voxels
+from pointseg.sparse.neighbours import exchanged_table, neighbour_table, pairs_of
+from pointseg.sparse.voxels import Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +40,37 @@ class KernelMap:
     Args:
         geometry: voxels of both sides and the kernel.
         find: finds the pairs; called once, if at all.
+        look_up: finds the same as a table, see :mod:`pointseg.sparse.neighbours`; called once, if at all.
 
     Attributes:
         plans: memory of the engines, keyed by their name.
     """
 
-    def __init__(self, geometry: Geometry, find: Callable[[], TapPairs]) -> None:
+    def __init__(
+        self, geometry: Geometry, find: Callable[[], TapPairs], look_up: Callable[[], Tensor]
+    ) -> None:
         self.geometry = geometry
         self.plans: dict[str, Any] = {}
         self._pairs = cache(find)
+        self._neighbours = cache(look_up)
 
     @classmethod
     def of(cls, geometry: Geometry) -> KernelMap:
         """The map of a convolution from a finer grid, or the same one; not of a transposed one."""
-        return cls(geometry, partial(find_pairs, geometry))
+        look_up = cache(partial(neighbour_table, geometry))
+        on_cpu = geometry.source.coords.device.type == "cpu"
+        return cls(
+            geometry, partial(find_pairs, geometry) if on_cpu else partial(_pairs_of, look_up), look_up
+        )
 
     @property
     def pairs(self) -> TapPairs:
         return self._pairs()
+
+    @property
+    def neighbours(self) -> Tensor:
+        """(T, M) int32: the source row that meets a target row under a tap, -1 where none does."""
+        return self._neighbours()
 
     @property
     def source(self) -> Tensor:
@@ -102,7 +116,19 @@ class KernelMap:
     @cached_property
     def _transposed(self) -> KernelMap:
         # Holds on to what finds these pairs, not to this map: maps in a circle would outlive the scene.
-        return KernelMap(self.geometry.exchanged(), partial(_exchange, self._pairs))
+        look_up = cache(partial(_exchanged_table, self._neighbours, self.num_source))
+        on_cpu = self.geometry.source.coords.device.type == "cpu"
+        find = partial(_exchange, self._pairs) if on_cpu else partial(_pairs_of, look_up)
+        return KernelMap(self.geometry.exchanged(), find, look_up)
+
+
+def _pairs_of(look_up: Callable[[], Tensor]) -> TapPairs:
+    """The pairs of a table: on a GPU, where each size that is asked for costs, the quicker way to them."""
+    return TapPairs(*pairs_of(look_up()))
+
+
+def _exchanged_table(look_up: Callable[[], Tensor], num_source: int) -> Tensor:
+    return exchanged_table(look_up(), num_source)
 
 
 def _exchange(pairs: Callable[[], TapPairs]) -> TapPairs:
@@ -134,9 +160,9 @@ def find_pairs(geometry: Geometry) -> TapPairs:
     step = geometry.dilation * source.stride
     # Undilated, no source voxel can lie between two neighbouring taps of a column.
     dense_steps = geometry.dilation == 1
-    layout = KeyLayout.around([source.coords, target.coords], margin=step * kernel_size)
-    source_keys = _sorted_keys(layout, source)
-    target_keys = source_keys if source is target else _sorted_keys(layout, target)
+    layout = KeyLayout.around([source.bounds, target.bounds], margin=step * kernel_size)
+    source_keys = layout.sorted_keys(source.coords, source.order)
+    target_keys = source_keys if source is target else layout.sorted_keys(target.coords, target.order)
     offsets = tap_offsets(kernel_size)
     found: dict[int, Pairs] = {}
 
@@ -167,11 +193,6 @@ def find_pairs(geometry: Geometry) -> TapPairs:
         torch.cat([rows for _, rows in pairs]),
         tuple(accumulate((len(rows) for rows, _ in pairs), initial=0)),
     )
-
-
-def _sorted_keys(layout: KeyLayout, voxels: Voxels) -> Tensor:
-    keys = layout.pack(voxels.coords)
-    return keys if voxels.order is None else keys[voxels.order]
 
 
 def _match_column(

@@ -10,6 +10,18 @@ from torch import Tensor
 
 _LIMIT = 2**63
 
+Corner = tuple[int, int, int, int]
+#: Lowest and highest batch, x, y, z.
+Bounds = tuple[Corner, Corner]
+
+
+def bounds_of(coords: Tensor) -> Bounds | None:
+    """Bounds of (N, 4) coordinates, None for none of them; the host waits for them."""
+    if not len(coords):
+        return None
+    low, high = torch.stack(torch.aminmax(coords, dim=0)).tolist()
+    return (low[0], low[1], low[2], low[3]), (high[0], high[1], high[2], high[3])
+
 
 @dataclass(frozen=True)
 class KeyLayout:
@@ -27,20 +39,23 @@ class KeyLayout:
     size: tuple[int, int, int, int]
 
     @classmethod
-    def around(cls, coords: Sequence[Tensor], margin: int = 0) -> KeyLayout:
-        """The layout that holds several sets of (N, 4) coordinates with ``margin`` free voxels on each side.
+    def around(cls, bounds: Sequence[Bounds | None], margin: int = 0) -> KeyLayout:
+        """The layout that holds several sets of coordinates with ``margin`` free voxels on each side.
 
         The margin makes a neighbour's key key + constant: no sum carries over into the next column.
+
+        Args:
+            bounds: of each set; None for one without voxels.
+            margin: free voxels.
 
         Raises:
             ValueError: if the extent needs more than 63 bits.
         """
-        filled = [c for c in coords if len(c)]
+        filled = [b for b in bounds if b is not None]
         if not filled:
             return cls((0, 0, 0, 0), (1, 1, 1, 1))
-        bounds = torch.stack([torch.stack(torch.aminmax(c, dim=0)) for c in filled]).tolist()
-        low = [min(b[0][axis] for b in bounds) for axis in range(4)]
-        high = [max(b[1][axis] for b in bounds) for axis in range(4)]
+        low = [min(b[0][axis] for b in filled) for axis in range(4)]
+        high = [max(b[1][axis] for b in filled) for axis in range(4)]
         low[1:] = [value - margin for value in low[1:]]
         high[1:] = [value + margin for value in high[1:]]
         size = [top - bottom + 1 for bottom, top in zip(low, high, strict=True)]
@@ -58,6 +73,11 @@ class KeyLayout:
             # In int64: differences of int32 coordinates need 33 bits.
             key = key.mul_(self.size[axis]).add_(coords[:, axis]).sub_(self.low[axis])
         return key
+
+    def sorted_keys(self, coords: Tensor, order: Tensor | None) -> Tensor:
+        """(N,) ascending keys; ``order`` are the rows in that order, or None where they lie in it."""
+        keys = self.pack(coords)
+        return keys if order is None else keys[order]
 
     def unpack(self, keys: Tensor) -> Tensor:
         """(N,) int64 keys -> (N, 4) int32 coordinates."""

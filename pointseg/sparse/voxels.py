@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
+
+from pointseg.sparse.keys import Bounds, bounds_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,19 +21,35 @@ class Voxels:
         stride: edge of a voxel in input voxels; x, y, z are multiples of it.
         family: memory that a grid and all grids coarsened from it share, for engines that keep something of
             their own for a scene; keyed by the engine's name.
+        known_bounds: bounds that hold all coordinates, where they are known: to find them waits for a GPU.
     """
 
     coords: Tensor
     order: Tensor | None
     stride: int
     family: dict[str, Any] = field(default_factory=dict, repr=False)
+    known_bounds: Bounds | None = field(default=None, repr=False)
+
+    @cached_property
+    def bounds(self) -> Bounds | None:
+        """Lowest and highest batch, x, y, z, or values below and above them; None where there is no voxel."""
+        return bounds_of(self.coords) if self.known_bounds is None else self.known_bounds
 
     def __len__(self) -> int:
         return self.coords.shape[0]
 
     def coarser(self, sorted_coords: Tensor, stride: int) -> Voxels:
         """Sorted voxels of a larger stride in the same family."""
-        return Voxels(sorted_coords, None, stride, self.family)
+        return Voxels(sorted_coords, None, stride, self.family, coarse_bounds(self.bounds, stride))
+
+
+def coarse_bounds(bounds: Bounds | None, stride: int) -> Bounds | None:
+    """Bounds of the coordinates after they were rounded down to multiples of a stride."""
+    if bounds is None:
+        return None
+    (batch, *low), high = bounds
+    x, y, z = (value // stride * stride for value in low)
+    return (batch, x, y, z), high
 
 
 @dataclass(frozen=True, eq=False)

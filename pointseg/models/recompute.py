@@ -1,0 +1,48 @@
+"""recomputed(): a layer that keeps its input and computes what lies behind it again in the backward pass."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from pointseg.sparse import SparseTensor
+
+
+def recomputed(layer: nn.Module, x: SparseTensor) -> SparseTensor:
+    """``layer(x)`` with the same gradients, for less memory and a second forward pass.
+
+    The layer must stay on the grid of ``x`` and draw no random numbers: their state is not kept, since to
+    read it from a GPU would wait for it.
+    """
+    grid = x.grid
+
+    def run(features: Tensor) -> Tensor:
+        out: SparseTensor = layer(SparseTensor(features, grid))
+        return out.features
+
+    features = checkpoint(
+        run,
+        x.features,
+        use_reentrant=False,
+        preserve_rng_state=False,
+        context_fn=lambda: (contextlib.nullcontext(), _statistics_aside(layer)),
+    )
+    assert isinstance(features, Tensor)
+    return x.with_features(features)
+
+
+@contextlib.contextmanager
+def _statistics_aside(layer: nn.Module) -> Iterator[None]:
+    """Let norms update copies of their running statistics: the first pass has counted this batch."""
+    norms = [m for m in layer.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
+    for norm, name, buffer in kept:
+        setattr(norm, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for norm, name, buffer in kept:
+            setattr(norm, name, buffer)

@@ -1,0 +1,38 @@
+"""Activation checkpointing changes the memory of a step and nothing else."""
+
+import pytest
+import torch
+from oracle import random_coords
+
+from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.sparse import Grid, SparseTensor
+
+
+def a_step(checkpointing: bool, dtype: torch.dtype | None = None):
+    """Output, gradients and buffers after one forward and backward pass, and the tensors it kept."""
+    torch.manual_seed(0)
+    network = MinkUNetConfig(variant="14A", widths=(8,) * 8, stem_channels=8).build(3)
+    network.checkpoint_activations = checkpointing
+    grid = Grid(random_coords(400, extent=8, seed=1))
+    x = torch.randn(len(grid), 3, generator=torch.Generator().manual_seed(2))
+    kept = []
+    with (
+        torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t),
+        torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=dtype is not None),
+    ):
+        out = network(SparseTensor(x, grid)).features
+    out.float().square().mean().backward()
+    gradients = [parameter.grad for parameter in network.parameters()]
+    return [out, *gradients, *network.buffers()], sum(kept)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_outputs_gradients_and_running_statistics_have_the_same_bits(dtype):
+    plain, _ = a_step(False, dtype)
+    again, _ = a_step(True, dtype)
+    assert len(plain) == len(again)
+    assert all(torch.equal(a, b) for a, b in zip(plain, again, strict=True))
+
+
+def test_the_insides_of_blocks_are_not_kept():
+    assert a_step(True)[1] < 0.6 * a_step(False)[1]
