@@ -95,6 +95,7 @@ def evaluate(
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
     save_text: Annotated[
         Path | None,
@@ -118,6 +119,7 @@ def evaluate(
         checkpoint=checkpoint,
         data=data,
         device=device,
+        engine=engine,
         json_path=json,
         save_text=save_text,
         classes=classes,
@@ -155,6 +157,7 @@ def predict(
     ] = False,
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
 ) -> None:
     """Label any cloud of points with a trained run."""
     from rich.console import Console
@@ -170,6 +173,7 @@ def predict(
         keep_colors=keep_colors,
         checkpoint=checkpoint,
         device=device,
+        engine=engine,
         console=Console(),
     )
 
@@ -186,6 +190,7 @@ def submit(
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
 ) -> None:
     """Predict the test split and write the checked zip for the ScanNet server."""
     from pointseg.run.submit import submit
@@ -198,6 +203,7 @@ def submit(
         checkpoint=checkpoint,
         data=data,
         device=device,
+        engine=engine,
     )
 
 

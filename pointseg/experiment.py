@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import torch
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pointseg.config import Config
 from pointseg.core.labels import LabelSpace
@@ -52,6 +52,7 @@ from pointseg.optim.schedule import (
     PolyConfig,
     ScheduleConfig,
 )
+from pointseg.sparse.engines import AUTO, known_engine
 
 DATASETS: dict[str, type[StoreData]] = {"store": StoreData}
 BACKBONES: dict[str, type[MinkUNetConfig]] = {"minkunet": MinkUNetConfig}
@@ -190,6 +191,8 @@ class Experiment(Config):
         losses: name -> loss; the objective is their weighted sum.
         optimizer, schedule: what moves the weights; the schedule multiplies ``optimizer.lr``.
         train, evaluate: see there.
+        engine: what convolves: ``auto`` or a name of pointseg.sparse.ENGINES. It changes the speed and
+            the last digits, so one run may be continued and evaluated with any.
     """
 
     name: str = "experiment"
@@ -204,6 +207,12 @@ class Experiment(Config):
     schedule: AnySchedule = OneCycleConfig()
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
+    engine: str = AUTO
+
+    @field_validator("engine")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        return known_engine(value)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Experiment:
@@ -260,7 +269,7 @@ class Experiment(Config):
         Raises:
             ValueError: if logits are to be adjusted and no counts are given.
         """
-        segmenter = Segmenter(self.model.build(in_channels), num_classes, self.head)
+        segmenter = Segmenter(self.model.build(in_channels), num_classes, self.head, engine=self.engine)
         tau = self.evaluate.logit_adjustment_tau
         if tau:
             if statistics is None:

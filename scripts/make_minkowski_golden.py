@@ -37,7 +37,7 @@ def coarse_coords(coords: Tensor, stride: int) -> Tensor:
 
 def layers(tests: Any, random_coords: Any) -> dict[str, Tensor]:
     """Input, output and gradients of every kind of layer, named ``kind/what``."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     generator = torch.Generator().manual_seed(0)
     for name, layer in tests.LAYERS.items():
         fine = random_coords(40, extent=3, batches=2, seed=1, multiple=layer.base)
@@ -67,7 +67,7 @@ def network(tests: Any, random_coords: Any) -> dict[str, Tensor]:
         for name, parameter in plain.named_parameters():
             values = exact(generator, *parameter.shape)
             parameter.copy_(1 + values / 2 if name.endswith("bn.weight") else values)
-    arrays = {f"state/{key}": value.clone() for key, value in plain.state_dict().items()}
+    arrays: dict[str, Any] = {f"state/{key}": value.clone() for key, value in plain.state_dict().items()}
     coords = random_coords(400, extent=12, batches=2, seed=2)
     x, upstream = exact(generator, len(coords), 3), exact(generator, len(coords), WIDTHS[-1])
     given = x.clone().requires_grad_()
@@ -86,7 +86,7 @@ def main() -> None:
     tests, random_coords = import_module("minkowski_network"), import_module("oracle").random_coords
     for name, make in (("layers", layers), ("network", network)):
         path = ROOT / "tests" / "fixtures" / f"minkowski_{name}.npz"
-        arrays = {key: value.numpy() for key, value in make(tests, random_coords).items()}
+        arrays: dict[str, Any] = {key: value.numpy() for key, value in make(tests, random_coords).items()}
         np.savez_compressed(path, **arrays)
         print(f"{path.relative_to(ROOT)}: {len(arrays)} arrays, {path.stat().st_size / 1000:.0f} kB")
 

@@ -39,7 +39,7 @@ make_venv() {
 }
 
 # What was installed is remembered by the files that decide it, so that the second run is instant.
-wanted=$(cat pyproject.toml constraints.txt scripts/setup.sh | sha256sum | cut -d' ' -f1)-${TORCH_INDEX:-default}
+wanted=$(cat pyproject.toml setup.py constraints.txt scripts/setup.sh pointseg/sparse/native/*.[ch] | sha256sum | cut -d' ' -f1)-${TORCH_INDEX:-default}
 stamp=$VENV/.pointseg-installed
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
   exit 0

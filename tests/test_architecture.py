@@ -20,7 +20,7 @@ ALLOWED = {
     "metrics": {"core"},
     "optim": {"config"},
     "synthetic": {"core", "formats"},
-    "experiment": {"core", "config", "models", "losses", "data", "optim"},
+    "experiment": {"core", "config", "models", "losses", "data", "optim", "sparse"},
     "run": {
         "core",
         "config",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from pointseg.sparse import SparseBatchNorm, SparseConv3d, SparseReLU, SparseTensor
+from pointseg.sparse import SparseBatchNorm, SparseConv3d, SparseTensor, convolve_normalised
 
 
 class BasicBlock(nn.Module):
@@ -34,7 +34,6 @@ class BasicBlock(nn.Module):
         self.norm1 = SparseBatchNorm(out_channels, momentum=bn_momentum, eps=bn_eps)
         self.conv2 = SparseConv3d(out_channels, out_channels, 3)
         self.norm2 = SparseBatchNorm(out_channels, momentum=bn_momentum, eps=bn_eps)
-        self.relu = SparseReLU()
         self.final_relu = final_relu
         self.downsample = (
             None
@@ -47,8 +46,5 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.relu(self.norm1(self.conv1(x)))
-        out = self.norm2(self.conv2(out))
-        # In place: a batch norm does not need its output again.
-        out = out.with_features(out.features.add_(shortcut.features))
-        return self.relu(out) if self.final_relu else out
+        out = convolve_normalised(self.conv1, self.norm1, x)
+        return convolve_normalised(self.conv2, self.norm2, out, shortcut=shortcut, relu=self.final_relu)

@@ -12,11 +12,12 @@ from pointseg.config import Config
 from pointseg.models.blocks import BasicBlock
 from pointseg.models.recompute import recomputed
 from pointseg.sparse import (
+    Grid,
     SparseBatchNorm,
     SparseConv3d,
     SparseConvTranspose3d,
-    SparseReLU,
     SparseTensor,
+    convolve_normalised,
 )
 
 Variant = Literal["14A", "18A", "34A", "34C", "34D", "SpUNet"]
@@ -179,7 +180,6 @@ class MinkUNet(nn.Module):
             )
             self.add_module(f"bntr{i}", norm(widths[i]))
             self.add_module(f"block{i + 1}", stage(i, widths[i] + skip))
-        self.relu = SparseReLU()
         self.dropout = nn.Dropout(dropout)
         self._initialise()
 
@@ -201,17 +201,16 @@ class MinkUNet(nn.Module):
 
     def _levels(self, x: SparseTensor) -> SparseTensor:
         """The U-Net on a sorted grid, whose kernel maps are the quickest."""
-        out = self.relu(self.bn0(self.conv0p1s1(x)))
+        out = convolve_normalised(self.conv0p1s1, self.bn0, x)
         skips = [out]
         for i, stride in enumerate((1, 2, 4, 8), start=1):
-            out = self._run(f"conv{i}p{stride}s2", f"bn{i}", out)
+            out = self._step(f"conv{i}p{stride}s2", f"bn{i}", out)
             out = self._stage(f"block{i}", out)
             skips.append(out)
         skips.pop()
         for i, stride in enumerate((16, 8, 4, 2), start=4):
             skip = skips.pop()
-            up = self.get_submodule(f"convtr{i}p{stride}s2")(out, skip.grid)
-            up = self.relu(self.get_submodule(f"bntr{i}")(up))
+            up = self._step(f"convtr{i}p{stride}s2", f"bntr{i}", out, skip.grid)
             out = self._stage(f"block{i + 1}", up.cat(skip))
         return out
 
@@ -224,5 +223,8 @@ class MinkUNet(nn.Module):
             x = recomputed(block, x)
         return x
 
-    def _run(self, conv: str, norm: str, x: SparseTensor) -> SparseTensor:
-        return self.relu(self.get_submodule(norm)(self.get_submodule(conv)(x)))
+    def _step(self, conv: str, norm: str, x: SparseTensor, onto: Grid | None = None) -> SparseTensor:
+        layer, its_norm = self.get_submodule(conv), self.get_submodule(norm)
+        assert isinstance(layer, SparseConv3d | SparseConvTranspose3d)
+        assert isinstance(its_norm, SparseBatchNorm)
+        return convolve_normalised(layer, its_norm, x, onto=onto)

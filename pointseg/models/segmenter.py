@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from pointseg.core.batch import SceneBatch
 from pointseg.core.prediction import Prediction
 from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig
+from pointseg.sparse.engines import AUTO, using_engine
 from pointseg.sparse.grid import Grid
 from pointseg.sparse.tensor import SparseTensor
 
@@ -20,6 +22,7 @@ class Segmenter(nn.Module):
         backbone: maps SparseTensor (M, C) to SparseTensor (M, D) on the same grid; has ``out_channels`` = D.
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
+        engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
 
     Attributes:
         feature_channels: channels of the features that a prediction holds: those of the head's embedding
@@ -29,9 +32,12 @@ class Segmenter(nn.Module):
     head: Head
     evaluation_offset: Tensor | None
 
-    def __init__(self, backbone: nn.Module, num_classes: int, head: HeadConfig | None = None) -> None:
+    def __init__(
+        self, backbone: nn.Module, num_classes: int, head: HeadConfig | None = None, *, engine: str = AUTO
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.engine = engine
         self.num_classes = num_classes
         channels = int(backbone.out_channels)  # type: ignore[arg-type]
         self.head = (head or LinearHeadConfig()).build(channels, num_classes)
@@ -53,7 +59,8 @@ class Segmenter(nn.Module):
 
     def forward(self, batch: SceneBatch, progress: float = 0.0) -> Prediction:
         """Prediction with one row for each voxel of the batch, in the batch's order."""
-        embedded = self.backbone(SparseTensor(batch.features, Grid(batch.coords)))
+        with nullcontext() if self.engine == AUTO else using_engine(self.engine):
+            embedded = self.backbone(SparseTensor(batch.features, Grid(batch.coords)))
         prediction: Prediction = self.head(embedded.features, batch.labels, progress)
         if self.training or self.evaluation_offset is None:
             return prediction

@@ -16,6 +16,7 @@ from pointseg.experiment import Experiment
 from pointseg.models.segmenter import Segmenter
 from pointseg.run.distributed import choose_device
 from pointseg.run.folder import RunFolder
+from pointseg.sparse.engines import check_engine, known_engine
 
 #: Version of the layout of a checkpoint.
 FORMAT = 1
@@ -78,6 +79,7 @@ def load_run(
     checkpoint: Literal["best", "last"] = "best",
     device: str = "auto",
     logit_adjustment_tau: float | None = None,
+    engine: str | None = None,
 ) -> TrainedRun:
     """The network of a RUN folder, ready for :func:`pointseg.run.predict.predict_scene`.
 
@@ -86,6 +88,7 @@ def load_run(
         checkpoint: ``best`` by validation mIoU, or ``last``. Where nothing was validated, best is last.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         logit_adjustment_tau: strength of the post-hoc logit adjustment; as configured if None.
+        engine: what convolves, see pointseg.sparse.ENGINES; as configured if None.
 
     Raises:
         FileNotFoundError: if there is no run, or it has not saved a checkpoint yet.
@@ -99,7 +102,10 @@ def load_run(
     if logit_adjustment_tau is not None:
         options = experiment.evaluate.model_copy(update={"logit_adjustment_tau": logit_adjustment_tau})
         experiment = experiment.model_copy(update={"evaluate": options})
+    if engine is not None:
+        experiment = experiment.model_copy(update={"engine": known_engine(engine)})
     chosen = choose_device(device)
+    check_engine(experiment.engine, chosen)
     file = folder.best if checkpoint == "best" and folder.best.is_file() else folder.last
     state = load_checkpoint(file, chosen)
     pipeline = experiment.build_pipeline(label_space, chosen)

@@ -69,6 +69,7 @@ def evaluate(
     checkpoint: Literal["best", "last"] = "best",
     data: Path | None = None,
     device: str = "auto",
+    engine: str | None = None,
     json_path: Path | None = None,
     save_text: Path | None = None,
     classes: bool = False,
@@ -83,6 +84,7 @@ def evaluate(
         checkpoint: ``best`` or ``last``.
         data: store; that of the run's configuration if None.
         device: where to run.
+        engine: what convolves; as configured if None.
         json_path: file for the numbers.
         save_text: folder for text files, ``pred/<scene>.txt`` and ``gt/<scene>.txt`` in raw ids, which
             `pointseg score` reads.
@@ -94,7 +96,11 @@ def evaluate(
         ValueError: if the split has no labels, or the store another label set than the run.
     """
     run = load_run(
-        run_folder, checkpoint=checkpoint, device=device, logit_adjustment_tau=logit_adjustment_tau
+        run_folder,
+        checkpoint=checkpoint,
+        device=device,
+        logit_adjustment_tau=logit_adjustment_tau,
+        engine=engine,
     )
     store = Store.open(data or run.experiment.data.path)
     if store.label_space != run.label_space:

@@ -23,7 +23,7 @@ from pointseg.experiment import Experiment
 
 #: Settings that may differ between the parts of a run: they say where and how fast, not what is computed.
 FREE_TO_CHANGE = frozenset(
-    {"data.path", "train.workers", "train.num_threads", "train.log_every", "train.checkpoint_every"}
+    {"data.path", "engine", "train.workers", "train.num_threads", "train.log_every", "train.checkpoint_every"}
 )
 
 

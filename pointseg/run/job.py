@@ -23,6 +23,7 @@ from pointseg.data.store import Store
 from pointseg.experiment import Experiment
 from pointseg.run.distributed import Processes
 from pointseg.run.state import TrainingState
+from pointseg.sparse.engines import AUTO, current_engine
 
 #: Stream of random numbers of augmentation; train_step has another one.
 _BATCH_STREAM = 0
@@ -151,13 +152,19 @@ class TrainingJob:
         sizes = [(name, self.store.num_vertices(name)) for name in self.train_names]
         return hashlib.sha256(repr((sizes, self.store.label_space.to_dict())).encode()).hexdigest()
 
+    @property
+    def _engine(self) -> str:
+        name, device = self.experiment.engine, self.processes.device
+        return f"engine {current_engine(device)} (auto)" if name == AUTO else f"engine {name}"
+
     def headline(self, first: int) -> str:
         """What is about to happen, in one line."""
         begins = f"continues at step {first} of" if first else "trains for"
         return (
             f"{self.experiment.name} {begins} {self.total_steps} steps on {len(self.train_names)} scenes, "
             f"{self.store.label_space.num_classes} classes; {len(self.val_names)} validation scenes; "
-            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads"
+            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads, "
+            f"{self._engine}"
         )
 
 

@@ -32,6 +32,7 @@ def predict_file(
     keep_colors: bool = False,
     checkpoint: Literal["best", "last"] = "best",
     device: str = "auto",
+    engine: str | None = None,
     console: Console | None = None,
 ) -> ScenePrediction:
     """Label the points of a file with a trained network.
@@ -48,6 +49,7 @@ def predict_file(
         keep_colors: write the colours of the file, where it has them, and not those of the classes.
         checkpoint: ``best`` or ``last``.
         device: see :func:`pointseg.run.checkpoint.load_run`.
+        engine: what convolves; as configured if None.
         console: for the table of the classes that were found.
 
     Raises:
@@ -58,7 +60,7 @@ def predict_file(
         raise ValueError(f"{output}: the labelled cloud is written as PLY; name it <something>.ply.")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder to write {output.name} into.")
-    trained = load_run(run, checkpoint=checkpoint, device=device)
+    trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
     file = read_cloud_file(source, want_normals="normal" in trained.pipeline.features)
     prediction = predict_scene(trained, file.scene, views=views, max_tile_points=max_points)
     labels, train_index = trained.label_space, prediction.train_index

@@ -23,6 +23,7 @@ def submit(
     checkpoint: Literal["best", "last"] = "best",
     data: Path | None = None,
     device: str = "auto",
+    engine: str | None = None,
 ) -> SubmissionCheck:
     """The verb: predict a split, write the zip, check it, and only then give it its name.
 
@@ -34,6 +35,7 @@ def submit(
         checkpoint: ``best`` or ``last``.
         data: store; that of the run's configuration if None.
         device: where to run.
+        engine: what convolves; as configured if None.
 
     Raises:
         ValueError: if the result does not pass the check; it stays as ``<output>.rejected``.
@@ -41,7 +43,7 @@ def submit(
     output = Path(output)
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder; make it first.")
-    run = load_run(run_folder, checkpoint=checkpoint, device=device)
+    run = load_run(run_folder, checkpoint=checkpoint, device=device, engine=engine)
     store = Store.open(data or run.experiment.data.path)
     names = store.scene_names(split)
     expected = {name: store.num_vertices(name) for name in names}

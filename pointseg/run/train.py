@@ -21,6 +21,7 @@ from pointseg.run.monitor import Monitor
 from pointseg.run.state import TrainingState
 from pointseg.run.step import StepResult, train_step
 from pointseg.run.validate import validate
+from pointseg.sparse.engines import check_engine
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def _train(
 ) -> TrainingResult:
     """:func:`train` within its processes; all that uses their connections ends with this frame."""
     set_num_threads(experiment.train.num_threads)
+    check_engine(experiment.engine, processes.device)
     continues = folder.may_continue(experiment, resume)
     job = TrainingJob.prepare(experiment, processes)
     state, notice = job.fresh_state()

@@ -49,6 +49,7 @@ def visualise(
     views: int = 1,
     checkpoint: str = "best",
     device: str = "auto",
+    engine: str | None = None,
     console: Console | None = None,
 ) -> list[Path]:
     """Show one scene of a run or of a store.
@@ -63,6 +64,7 @@ def visualise(
         views: test-time views.
         checkpoint: ``best`` or ``last``.
         device: see :func:`pointseg.run.checkpoint.load_run`.
+        engine: what convolves; as configured if None.
         console: for remarks.
 
     Returns:
@@ -75,7 +77,7 @@ def visualise(
     wanted, console = outputs or Outputs(), console or Console(quiet=True)
     is_run = RunFolder(source).config.is_file()
     if is_run:
-        view = _view_of_run(source, scene, store, views, checkpoint, device)
+        view = _view_of_run(source, scene, store, views, checkpoint, device, engine)
     else:
         view = _view_of_store(source, scene)
     if not view.num_vertices:
@@ -109,11 +111,11 @@ HELP = "bash scripts/install_system_libs.sh installs what Open3D needs."
 
 
 def _view_of_run(
-    path: Path, scene: str, store: Path | None, views: int, checkpoint: str, device: str
+    path: Path, scene: str, store: Path | None, views: int, checkpoint: str, device: str, engine: str | None
 ) -> SceneView:
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
-    run = load_run(path, checkpoint="last" if checkpoint == "last" else "best", device=device)
+    run = load_run(path, checkpoint="last" if checkpoint == "last" else "best", device=device, engine=engine)
     loaded: Scene
     if Path(scene).suffix and Path(scene).is_file():
         loaded = read_cloud_file(Path(scene), want_normals="normal" in run.pipeline.features).scene

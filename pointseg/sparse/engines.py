@@ -34,6 +34,17 @@ _log = logging.getLogger(__name__)
 _setting = AUTO
 
 
+def known_engine(name: str) -> str:
+    """The name, if it is ``auto`` or that of an engine.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if name != AUTO and name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}; choose one of {', '.join((AUTO, *ENGINES))}")
+    return name
+
+
 @cache
 def backend(name: str) -> Backend:
     """The engine of a name.
@@ -41,9 +52,7 @@ def backend(name: str) -> Backend:
     Raises:
         ValueError: if there is none of that name.
     """
-    if name not in ENGINES:
-        raise ValueError(f"engine: unknown engine {name!r}; choose one of {', '.join((AUTO, *ENGINES))}.")
-    module, cls = ENGINES[name]
+    module, cls = ENGINES[known_engine(name)]
     make: Callable[[], Backend] = getattr(import_module(module), cls)
     return make()
 
@@ -70,9 +79,7 @@ def set_engine(name: str) -> None:
         ValueError: if there is none of that name.
     """
     global _setting
-    if name != AUTO:
-        backend(name)
-    _setting = name
+    _setting = known_engine(name)
 
 
 @contextmanager

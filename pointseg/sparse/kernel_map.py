@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pointseg.sparse.keys import KeyLayout
+from pointseg.sparse.native_maps import can_find_pairs, find_sorted_pairs
 from pointseg.sparse.neighbours import exchanged_table, neighbour_table, pairs_of
 from pointseg.sparse.voxels import Geometry
 
@@ -164,6 +165,13 @@ def find_pairs(geometry: Geometry) -> TapPairs:
     source_keys = layout.sorted_keys(source.coords, source.order)
     target_keys = source_keys if source is target else layout.sorted_keys(target.coords, target.order)
     offsets = tap_offsets(kernel_size)
+    if source.order is None and target.order is None and can_find_pairs(source_keys.device, kernel_size):
+        shifts = [step * layout.shift(*offset) for offset in offsets[: kernel_size**2]]
+        return TapPairs(
+            *find_sorted_pairs(
+                source_keys, target_keys, shifts, step, kernel_size, mirrored=geometry.mirrored
+            )
+        )
     found: dict[int, Pairs] = {}
 
     def match(first_tap: int, count: int) -> None:

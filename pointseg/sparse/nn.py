@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.sparse.grid import Grid
+from pointseg.sparse.kernel_map import KernelMap
 from pointseg.sparse.ops import convolve
 from pointseg.sparse.tensor import SparseTensor
 
@@ -75,9 +76,13 @@ class SparseConv3d(_Convolution):
     def forward(self, x: SparseTensor) -> SparseTensor:
         if self.kernel.ndim == 2:
             return x.with_features(self._with_bias(x.features @ self.kernel))
-        target = x.grid.coarsen(self.stride)
-        kernel_map = x.grid.kernel_map(target, self.kernel_size, self.dilation)
+        kernel_map, target = self.map_of(x)
         return SparseTensor(self._with_bias(convolve(x.features, self.kernel, kernel_map)), target)
+
+    def map_of(self, x: SparseTensor) -> tuple[KernelMap, Grid]:
+        """The kernel map for an input, and the grid of the output."""
+        target = x.grid.coarsen(self.stride)
+        return x.grid.kernel_map(target, self.kernel_size, self.dilation), target
 
 
 class SparseConvTranspose3d(_Convolution):
@@ -97,16 +102,20 @@ class SparseConvTranspose3d(_Convolution):
         Raises:
             ValueError: unless the stride of ``x``'s grid is ``stride`` times that of ``onto``.
         """
-        if x.grid.stride != onto.stride * self.stride:
-            raise ValueError(
-                f"A transposed convolution of stride {self.stride} onto a grid of stride {onto.stride} takes "
-                f"one of stride {onto.stride * self.stride}; got stride {x.grid.stride}."
-            )
         if self.kernel.ndim == 2 and x.grid is onto:
             return x.with_features(self._with_bias(x.features @ self.kernel))
-        kernel_map = onto.kernel_map(x.grid, self.kernel_size, self.dilation).transposed()
+        kernel_map, onto = self.map_of(x, onto)
         kernel = self.kernel if self.kernel.ndim == 3 else self.kernel[None]
         return SparseTensor(self._with_bias(convolve(x.features, kernel, kernel_map)), onto)
+
+    def map_of(self, x: SparseTensor, onto: Grid | None) -> tuple[KernelMap, Grid]:
+        """The kernel map for an input, and the grid of the output; errors as for ``forward``."""
+        if onto is None or x.grid.stride != onto.stride * self.stride:
+            raise ValueError(
+                f"A transposed convolution of stride {self.stride} onto {onto} takes an input grid of "
+                f"{self.stride} times its stride; got stride {x.grid.stride}."
+            )
+        return onto.kernel_map(x.grid, self.kernel_size, self.dilation).transposed(), onto
 
 
 class SparseBatchNorm(nn.Module):

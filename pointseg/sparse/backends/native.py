@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor
 from pointseg.sparse.backends.base import Epilogue
 from pointseg.sparse.backends.block_products import BlocksBackend
 from pointseg.sparse.kernel_map import KernelMap
+from pointseg.sparse.native_library import check, instruction_sets, native_library
 
 _KERNEL_TYPES = (torch.float32, torch.float64)
 #: Bytes of a block's sums: with the rows that it reads they stay in a second-level cache.
@@ -25,8 +24,8 @@ _UNITS_PER_THREAD = 4
 class NativeBackend:
     """The C kernels of pointseg/sparse/native, with the widest instruction set that the processor has.
 
-    float32 and float64 are computed as they are, bfloat16 in float32 with results rounded once; other types go
-    to plain torch. Threads are torch's number; results do not depend on it.
+    float32 and float64 are computed as they are, bfloat16 in float32 with results rounded once; other types
+    go to plain torch. Threads are torch's number; results do not depend on it.
 
     Args:
         instruction_set: ``portable``, ``avx2`` or ``avx512``; None takes the widest.
@@ -108,34 +107,34 @@ class NativeBackend:
         extras = [
             None if e is None else e.to(x.dtype).contiguous() for e in (epilogue.bias, epilogue.residual)
         ]
-        failed = _library().pointseg_convolve(
+        failed = native_library().pointseg_convolve(
             self._set, double, threads, x.data_ptr(), first, out.data_ptr(), *_pairs(kernel_map),
             *(None if extra is None else extra.data_ptr() for extra in extras), int(epilogue.relu),
             taps, c_in, c_out, len(out), tap_stride, k_stride, n_stride, block_rows, block_columns,
         )  # fmt: skip
-        _check(failed)
+        check(failed)
         return out
 
     def _weight(self, x: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor:
         c_in, c_out, taps = x.shape[1], grad.shape[1], kernel_map.num_taps
         double, threads = int(x.dtype == torch.float64), torch.get_num_threads()
-        tile: int = _library().pointseg_columns(self._set, double)
+        tile: int = native_library().pointseg_columns(self._set, double)
         stride = -(-c_out // tile) * tile
         dw = x.new_zeros(taps, c_in, stride)
         groups = _groups(kernel_map.starts, 2 * threads)
         slices = min(-(-2 * threads // taps), c_in)
         slice_channels = -(-c_in // slices)
-        failed = _library().pointseg_weight(
+        failed = native_library().pointseg_weight(
             self._set, double, threads, x.data_ptr(), grad.data_ptr(), dw.data_ptr(), *_pairs(kernel_map),
             (ctypes.c_int64 * len(groups))(*groups), taps, c_in, c_out, kernel_map.num_target, stride,
             len(groups) - 1, slices, slice_channels,
         )  # fmt: skip
-        _check(failed)
+        check(failed)
         return dw if stride == c_out else dw[:, :, :c_out].contiguous()
 
     def _blocks(self, rows: int, columns: int, double: int, threads: int) -> tuple[int, int]:
         """Rows and columns of a unit of work."""
-        tile: int = _library().pointseg_columns(self._set, double)
+        tile: int = native_library().pointseg_columns(self._set, double)
         size = 8 if double else 4
         # Wide layers are cut into columns: a block of few rows would read all weights for little work.
         widest = max(tile, _BLOCK_BYTES // (_BLOCK_ROWS * size) // tile * tile)
@@ -169,33 +168,3 @@ def _pairs(kernel_map: KernelMap) -> tuple[int, int, Any]:
         starts = kernel_map.starts
         kernel_map.plans["native"] = (ctypes.c_int64 * len(starts))(*starts)
     return kernel_map.source.data_ptr(), kernel_map.target.data_ptr(), kernel_map.plans["native"]
-
-
-def _check(failed: int) -> None:
-    if failed:
-        raise MemoryError("The sparse convolution found no memory for its buffers.")
-
-
-@cache
-def _library() -> Any:
-    """The C extension through ctypes, or None where it was not built."""
-    spec = find_spec("pointseg.sparse._native")
-    if spec is None or spec.origin is None:
-        return None
-    library = ctypes.CDLL(spec.origin)
-    number, address = ctypes.c_int64, ctypes.c_void_p
-    library.pointseg_set_name.argtypes, library.pointseg_set_name.restype = [number], ctypes.c_char_p
-    library.pointseg_columns.argtypes, library.pointseg_columns.restype = [number] * 2, number
-    library.pointseg_convolve.argtypes = [number] * 3 + [address] * 8 + [number] * 10
-    library.pointseg_weight.argtypes = [number] * 3 + [address] * 7 + [number] * 8
-    library.pointseg_convolve.restype = library.pointseg_weight.restype = number
-    return library
-
-
-@cache
-def instruction_sets() -> dict[str, int]:
-    """Name -> number of the instruction sets that the processor has, narrowest first."""
-    if _library() is None:
-        return {}
-    names = {number: _library().pointseg_set_name(number) for number in range(3)}
-    return {name.decode(): number for number, name in names.items() if name}

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "kernels.h"
+#include "maps.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -94,6 +95,27 @@ EXPORT int64_t pointseg_weight(
     WeightTask task = {SETS[set]->weight[wide], &job};
     run(run_weight, &task, threads);
     return atomic_load(&job.failed);
+}
+
+static void *run_pairs(void *job)
+{
+    pointseg_walk_columns(job);
+    return NULL;
+}
+
+/* Count the pairs of each tap (starts is NULL), or write them; see maps.h. */
+EXPORT void pointseg_pairs(
+    int64_t threads, const int64_t *source_keys, int64_t num_source, const int64_t *target_keys, int64_t num_target,
+    int64_t step, const int64_t *shifts, const int64_t *first_taps, const int64_t *column_taps, int64_t columns,
+    int64_t taps_apart, int64_t mirror, int64_t *counts, const int64_t *starts, int32_t *source, int32_t *target)
+{
+    PairsJob job = {
+        .source_keys = source_keys, .target_keys = target_keys, .num_source = num_source, .num_target = num_target,
+        .step = step, .shifts = shifts, .first_taps = first_taps, .column_taps = column_taps, .columns = columns,
+        .taps_apart = taps_apart, .mirror = mirror, .counts = counts, .starts = starts, .source = source,
+        .target = target,
+    };
+    run(run_pairs, &job, threads);
 }
 
 static struct PyModuleDef MODULE = {
