@@ -37,7 +37,7 @@ def coarse_coords(coords: Tensor, stride: int) -> Tensor:
 
 def layers(tests: Any, random_coords: Any) -> dict[str, Tensor]:
     """Input, output and gradients of every kind of layer, named ``kind/what``."""
-    arrays = {}
+    arrays: dict[str, Tensor] = {}
     generator = torch.Generator().manual_seed(0)
     for name, layer in tests.LAYERS.items():
         fine = random_coords(40, extent=3, batches=2, seed=1, multiple=layer.base)
@@ -86,7 +86,7 @@ def main() -> None:
     tests, random_coords = import_module("minkowski_network"), import_module("oracle").random_coords
     for name, make in (("layers", layers), ("network", network)):
         path = ROOT / "tests" / "fixtures" / f"minkowski_{name}.npz"
-        arrays = {key: value.numpy() for key, value in make(tests, random_coords).items()}
+        arrays: dict[str, Any] = {key: value.numpy() for key, value in make(tests, random_coords).items()}
         np.savez_compressed(path, **arrays)
         print(f"{path.relative_to(ROOT)}: {len(arrays)} arrays, {path.stat().st_size / 1000:.0f} kB")
 

@@ -2,8 +2,8 @@
 
     python scripts/patch_minkowski.py FOLDER
 
-FOLDER is the unpacked source distribution. Nothing is written unless every text to be edited is found as often
-as expected. The build for CPUs needs none of this.
+FOLDER is the unpacked source distribution. Nothing is written unless every text to be edited is found as
+often as expected. The build for CPUs needs none of this.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _HASH_MAP = "3rdparty/concurrent_unordered_map.cuh"
 _PREFETCH = """#include <thrust/execution_policy.h>
 
 // CUDA 13 takes a location where older releases took the number of a device.
-static inline cudaError_t prefetch_to_device(void const* memory, size_t bytes, int device, cudaStream_t stream)
+static inline cudaError_t prefetch_to_device(
+  void const* memory, size_t bytes, int device, cudaStream_t stream)
 {
 #if CUDART_VERSION >= 13000
   cudaMemLocation place{};
