@@ -37,7 +37,7 @@ def coarse_coords(coords: Tensor, stride: int) -> Tensor:
 
 def layers(tests: Any, random_coords: Any) -> dict[str, Tensor]:
     """Input, output and gradients of every kind of layer, named ``kind/what``."""
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Tensor] = {}
     generator = torch.Generator().manual_seed(0)
     for name, layer in tests.LAYERS.items():
         fine = random_coords(40, extent=3, batches=2, seed=1, multiple=layer.base)

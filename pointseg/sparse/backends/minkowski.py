@@ -47,7 +47,7 @@ def minkowski_engine() -> ModuleType:
 
 
 def _compiled() -> ModuleType:
-    """The functions under MinkowskiEngine's layers; which choose their target voxels alone."""
+    """The functions under MinkowskiEngine's layers; the layers choose their target voxels themselves."""
     minkowski_engine()
     return import_module("MinkowskiEngineBackend._C")
 
