@@ -162,8 +162,7 @@ def find_pairs(geometry: Geometry) -> TapPairs:
     # Undilated, no source voxel can lie between two neighbouring taps of a column.
     dense_steps = geometry.dilation == 1
     layout = KeyLayout.around([source.bounds, target.bounds], margin=step * kernel_size)
-    source_keys = layout.sorted_keys(source.coords, source.order)
-    target_keys = source_keys if source is target else layout.sorted_keys(target.coords, target.order)
+    source_keys, target_keys = source.sorted_keys(layout), target.sorted_keys(layout)
     offsets = tap_offsets(kernel_size)
     if source.order is None and target.order is None and can_find_pairs(source_keys.device, kernel_size):
         shifts = [step * layout.shift(*offset) for offset in offsets[: kernel_size**2]]

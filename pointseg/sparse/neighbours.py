@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from pointseg.sparse.keys import KeyLayout
-from pointseg.sparse.voxels import Geometry
+from pointseg.sparse.keys import Bounds, KeyLayout
+from pointseg.sparse.voxels import Geometry, coarse_bounds
+
+#: Grids up to this stride share one layout of their keys.
+_COARSEST = 64
 
 
 def neighbour_table(geometry: Geometry) -> Tensor:
@@ -22,9 +27,8 @@ def neighbour_table(geometry: Geometry) -> Tensor:
     step = geometry.dilation * source.stride
     # Undilated, no source voxel can lie between two neighbouring taps of a column.
     dense_steps = geometry.dilation == 1
-    layout = KeyLayout.around([source.bounds, target.bounds], margin=step * kernel_size)
-    source_keys = layout.sorted_keys(source.coords, source.order)
-    target_keys = source_keys if source is target else layout.sorted_keys(target.coords, target.order)
+    layout = _shared_layout(geometry, step * kernel_size)
+    source_keys, target_keys = source.sorted_keys(layout), target.sorted_keys(layout)
     if not len(source_keys):
         return torch.full(
             (kernel_size**3, len(target_keys)), -1, dtype=torch.int32, device=target_keys.device
@@ -66,13 +70,37 @@ def pairs_of(table: Tensor) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     return source, target.int(), tuple(starts.tolist())
 
 
+def on_device(values: Sequence[int], device: torch.device) -> Tensor:
+    """int64 numbers of the host on a device, without waiting for it."""
+    tensor = torch.tensor(values, dtype=torch.int64)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _shared_layout(geometry: Geometry, reach: int) -> KeyLayout:
+    """A layout that all maps of a scene have in common, so that each grid packs its keys once.
+
+    Args:
+        geometry: two grids, which may have been coarsened to strides of up to ``_COARSEST``.
+        reach: margin that the kernel needs.
+    """
+    margin = max(_COARSEST, 1 << (reach - 1).bit_length())
+    return KeyLayout.around([_rounded(side.bounds) for side in (geometry.source, geometry.target)], margin)
+
+
+def _rounded(bounds: Bounds | None) -> Bounds | None:
+    """Bounds that are the same for a grid and all grids coarsened from it."""
+    if bounds is None:
+        return None
+    low, high = bounds
+    tops = [value // _COARSEST * _COARSEST + _COARSEST for value in high[1:]]
+    return coarse_bounds((low, (high[0], tops[0], tops[1], tops[2])), _COARSEST)
+
+
 def _columns(layout: KeyLayout, kernel_size: int, step: int, device: torch.device) -> Tensor:
     """(K^2,) int64: what the lowest tap of each column adds to a key, x fastest."""
     low = -(kernel_size // 2) if kernel_size % 2 else 0
-    along = torch.arange(low, low + kernel_size, device=device) * step
-    return (along[None, :] * layout.shift(1, 0, 0) + along[:, None] * layout.shift(0, 1, 0)).view(-1) + (
-        low * step
-    )
+    along = [step * place for place in range(low, low + kernel_size)]
+    return on_device([layout.shift(x, y, step * low) for y in along for x in along], device)
 
 
 def _as_rows(table: Tensor, source_order: Tensor | None, target_order: Tensor | None) -> Tensor:

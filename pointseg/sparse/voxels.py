@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pointseg.sparse.keys import Bounds, bounds_of
+from pointseg.sparse.keys import Bounds, KeyLayout, bounds_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +22,7 @@ class Voxels:
         family: memory that a grid and all grids coarsened from it share, for engines that keep something of
             their own for a scene; keyed by the engine's name.
         known_bounds: bounds that hold all coordinates, where they are known: to find them waits for a GPU.
+        keys: memory of :meth:`sorted_keys`.
     """
 
     coords: Tensor
@@ -29,6 +30,7 @@ class Voxels:
     stride: int
     family: dict[str, Any] = field(default_factory=dict, repr=False)
     known_bounds: Bounds | None = field(default=None, repr=False)
+    keys: dict[KeyLayout, Tensor] = field(default_factory=dict, repr=False)
 
     @cached_property
     def bounds(self) -> Bounds | None:
@@ -37,6 +39,12 @@ class Voxels:
 
     def __len__(self) -> int:
         return self.coords.shape[0]
+
+    def sorted_keys(self, layout: KeyLayout) -> Tensor:
+        """(N,) int64 ascending keys; memoised."""
+        if layout not in self.keys:
+            self.keys[layout] = layout.sorted_keys(self.coords, self.order)
+        return self.keys[layout]
 
     def coarser(self, sorted_coords: Tensor, stride: int) -> Voxels:
         """Sorted voxels of a larger stride in the same family."""

@@ -14,6 +14,7 @@ PRECISIONS: dict[str, tuple[torch.dtype, str]] = {
     "float32": (torch.float32, "highest"),
     "tf32": (torch.float32, "high"),
     "bf16": (torch.bfloat16, "highest"),
+    "fp16": (torch.float16, "highest"),
 }
 
 

@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.smoke:
         # Read when the kernels are imported, which happens below.
         os.environ["TRITON_INTERPRET"] = "1"
+        # Tiny tensors: a second thread has nothing to do but to spin.
+        torch.set_num_threads(1)
     elif not torch.cuda.is_available():
         print("No CUDA device. `scripts/gpu_check.sh --smoke` tries the script itself on a CPU.")
         return 2

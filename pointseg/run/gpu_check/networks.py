@@ -15,11 +15,19 @@ from pointseg.run.gpu_check.record import Recorder
 from pointseg.run.gpu_check.rooms import rooms
 from pointseg.run.gpu_check.workload import Workload, workload
 from pointseg.sparse import Grid, SparseTensor, using_engine
+from pointseg.sparse.engines import backend
 
 #: The network of a smoke test: the interpreter takes a second for a large kernel.
 TINY: dict[str, Any] = {"variant": "14A", "widths": [8] * 8, "stem_channels": 8, "stem_kernel": 3}
-#: Plain torch is measured up to this many voxels: it shows the distance and takes its time.
-_TORCH_VOXELS = 500_000
+#: Engine -> precisions that it is measured in: all that ours has, for others the best they have.
+_RUNS = {
+    "triton": ("float32", "tf32", "bf16", "fp16"),
+    "reference": ("bf16",),
+    "spconv": ("float32", "fp16"),
+    "minkowski": ("float32",),
+}
+#: Others are measured up to this many voxels: they show the distance and take their time.
+_OTHERS_VOXELS = 500_000
 
 
 def measure_networks(recorder: Recorder) -> None:
@@ -31,15 +39,27 @@ def measure_networks(recorder: Recorder) -> None:
         recorder.add(
             "network", f"{num_voxels} voxels, one forward", gflop=work.flop / 1e9, gb=work.bytes / 1e9
         )
-        for precision in ("float32", "bf16") if recorder.scale.is_smoke else PRECISIONS:
-            for engine in ("triton", "reference"):
-                name = f"{num_voxels} voxels, {precision}, {engine}"
-                if engine == "reference" and (num_voxels > _TORCH_VOXELS or precision != "bf16"):
-                    continue
-                if not recorder.has_time(name):
-                    return
-                with using_engine(engine), _precision(precision, recorder.device):
-                    _measure(recorder, network, coords, name, precision, work)
+        for engine, precisions in _RUNS.items():
+            if engine == "triton" or num_voxels <= _OTHERS_VOXELS:
+                for precision in precisions:
+                    _measure_engine(recorder, engine, precision, network, coords, work)
+
+
+def _measure_engine(
+    recorder: Recorder, engine: str, precision: str, network: nn.Module, coords: Tensor, work: Workload
+) -> None:
+    name = f"{len(coords)} voxels, {precision}, {engine}"
+    is_skipped = recorder.scale.is_smoke and precision != "bf16"
+    if is_skipped or backend(engine).unavailable(recorder.device) is not None or not recorder.has_time(name):
+        return
+    try:
+        with using_engine(engine), _precision(precision, recorder.device):
+            _measure(recorder, network, coords, name, precision, work)
+    except Exception as error:
+        if engine in ("triton", "reference"):
+            raise
+        # Another's engine that does not run here is no failure of ours.
+        recorder.add("network", name, did_not_run=str(error))
 
 
 def measure_checkpointing(recorder: Recorder) -> None:

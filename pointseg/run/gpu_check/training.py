@@ -38,7 +38,7 @@ def measure_training(recorder: Recorder) -> None:
     """Steps per second of the real loop on a store on disk, for each type that the device trains in."""
     smoke = recorder.scale.is_smoke
     with tempfile.TemporaryDirectory() as folder, using_engine("triton"):
-        _write_store(Path(folder) / "store", scenes=2 if smoke else 16, points=200 if smoke else 150_000)
+        _write_store(Path(folder) / "store", scenes=2 if smoke else 16, points=150 if smoke else 150_000)
         for amp in ("none",) if smoke else ("none", "bf16", "fp16"):
             name = f"end to end, {amp}"
             if not recorder.has_time(name):
@@ -57,7 +57,7 @@ def _write_store(path: Path, *, scenes: int, points: int) -> None:
 def _job(recorder: Recorder, store: Path, amp: str) -> TrainingJob:
     smoke = recorder.scale.is_smoke
     data: dict[str, Any] = {
-        "data": {"path": str(store), "val_split": None, "voxel_size_m": 0.7 if smoke else 0.02},
+        "data": {"path": str(store), "val_split": None, "voxel_size_m": 1.0 if smoke else 0.02},
         "augment": _AUGMENT,
         "mix3d_p": 0.5,
         "train": {

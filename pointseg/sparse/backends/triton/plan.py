@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pointseg.sparse.kernel_map import KernelMap
+from pointseg.sparse.neighbours import on_device
 
 #: Columns of a table are padded to a multiple of the largest tile, so that its loads need no mask.
 PADDING = 128
@@ -105,12 +105,6 @@ def pair_chunks(kernel_map: KernelMap, length: int) -> PairChunks:
     return chunks
 
 
-def to_device(values: Sequence[Sequence[int]] | Sequence[int], device: torch.device) -> Tensor:
-    """int64 numbers of the host on a device, without waiting for it."""
-    tensor = torch.tensor(values, dtype=torch.int64)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-
 def arrange(neighbours: Tensor) -> TapTable:
     """The table of (T, M) neighbours with its columns sorted; the host learns nothing."""
     num_taps, num_rows = neighbours.shape
@@ -140,6 +134,6 @@ def _cut(kernel_map: KernelMap, length: int) -> PairChunks:
         begins.extend(range(start, stop, length))
         ends.extend(min(begin + length, stop) for begin in range(start, stop, length))
         first.append(len(begins))
-    numbers = to_device(begins + ends + first, kernel_map.source.device)
+    numbers = on_device(begins + ends + first, kernel_map.source.device)
     count = len(begins)
     return PairChunks(numbers[:count], numbers[count : 2 * count], numbers[2 * count :].int(), count)
