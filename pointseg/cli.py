@@ -287,6 +287,7 @@ def visualise(
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
 ) -> None:
     """Show a scene: window, PNG with input, truth, prediction and error, and an interactive HTML page."""
     from rich.console import Console
@@ -303,7 +304,58 @@ def visualise(
         views=views,
         checkpoint=checkpoint,
         device=device,
+        engine=engine,
         console=console,
     )
     for path in written:
         console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+@reports_errors
+def bench(
+    what: Annotated[Literal["conv", "network", "maps"], typer.Argument(help="What to measure.")],
+    engines: Annotated[
+        str | None, typer.Option(help="Names with commas; all that run here if not given.")
+    ] = None,
+    voxels: Annotated[str, typer.Option(help="Sizes of the room with commas.")] = "95000",
+    dtypes: Annotated[str, typer.Option(help="float32, bfloat16 or float64, with commas.")] = "float32",
+    channels: Annotated[str, typer.Option(help="conv: channels with commas.")] = "32,64,96,128,256",
+    variant: Annotated[str, typer.Option(help="network: which MinkUNet.")] = "34C",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's own number if none.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; engines take turns in each.")] = 5,
+    parity: Annotated[bool, typer.Option(help="Also compare with float64.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    json: Annotated[Path | None, typer.Option(help="Also write the rows to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw them to this PNG file.")] = None,
+) -> None:
+    """Measure the engines side by side: same voxels, same weights, one process."""
+    from pointseg.run.bench.main import BenchOptions, bench
+
+    bench(
+        what,
+        BenchOptions(
+            engines=tuple(engines.split(",")) if engines else None,
+            voxels=tuple(int(size) for size in voxels.split(",")),
+            dtypes=tuple(dtypes.split(",")),
+            channels=tuple(int(number) for number in channels.split(",")),
+            variant=variant,
+            threads=threads,
+            repeats=repeats,
+            parity=parity,
+            device=device,
+        ),
+        json_path=json,
+        plot_path=plot,
+    )
+
+
+@app.command()
+@reports_errors
+def doctor(
+    json: Annotated[Path | None, typer.Option(help="Also write the findings to this file.")] = None,
+) -> None:
+    """Say what this machine can do: torch, devices, engines and which one `auto` takes, optional packages."""
+    from pointseg.run.doctor import doctor
+
+    doctor(json_path=json)

@@ -1,0 +1,1 @@
+"""`pointseg bench`: engines side by side in one process."""

@@ -1,0 +1,162 @@
+"""What is measured: one convolution, a whole MinkUNet, or the kernel maps of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.sparse import Grid, SparseTensor, convolve, using_engine
+from pointseg.sparse.engines import backend
+from pointseg.sparse.kernel_map import search_pairs
+from pointseg.sparse.native_maps import can_find_pairs
+from pointseg.sparse.nn import SparseConv3d, SparseConvTranspose3d
+
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure with several engines.
+
+    Args:
+        name: for people.
+        voxels: N.
+        gflop: 1e9 operations of a forward pass; a step takes three times as many.
+        forward: engine and type -> a forward pass; returns the output.
+        step: engine and type -> a forward and a backward pass; returns all gradients in one vector, or None where
+            the case has none.
+    """
+
+    name: str
+    voxels: int
+    gflop: float
+    forward: Callable[[str, torch.dtype], Tensor]
+    step: Callable[[str, torch.dtype], Tensor] | None
+
+
+def convolution(coords: Tensor, channels: int) -> Case:
+    """A 3^3 convolution of C to C channels; its kernel map is made once, as in a network it is shared."""
+    grid = Grid(coords).sorted()[0]
+    kernel_map = grid.kernel_map(grid, 3)
+    x = torch.randn(len(grid), channels, device=coords.device)
+    weight = torch.randn(27, channels, channels, device=coords.device) / (27 * channels) ** 0.5
+    upstream = torch.randn_like(x)
+
+    def forward(engine: str, dtype: torch.dtype) -> Tensor:
+        with using_engine(engine), torch.no_grad():
+            return convolve(x.to(dtype), weight.to(dtype), kernel_map)
+
+    def step(engine: str, dtype: torch.dtype) -> Tensor:
+        inputs = x.to(dtype).requires_grad_(), weight.to(dtype).requires_grad_()
+        with using_engine(engine):
+            out = convolve(*inputs, kernel_map)
+        return _flat(torch.autograd.grad(out, inputs, upstream.to(dtype)))
+
+    gflop = 2 * kernel_map.num_pairs * channels**2 / 1e9
+    return Case(f"3^3, {channels} -> {channels}", len(grid), gflop, forward, step)
+
+
+def network(coords: Tensor, variant: str, in_channels: int = 3) -> Case:
+    """A MinkUNet; kernel maps are made anew in every pass, as in training."""
+    torch.manual_seed(0)
+    options = MinkUNetConfig.model_validate({"variant": variant})
+    net = options.build(in_channels).to(coords.device)
+    wide = options.build(in_channels).to(coords.device).double()
+    wide.load_state_dict(net.state_dict())
+    x = torch.randn(len(coords), in_channels, device=coords.device)
+
+    def run(engine: str, dtype: torch.dtype, train: bool) -> tuple[nn.Module, Tensor]:
+        model = (wide if dtype == torch.float64 else net).train(train)
+        features = x.double() if dtype == torch.float64 else x
+        narrow = dtype == torch.bfloat16
+        with using_engine(engine), torch.autocast(coords.device.type, torch.bfloat16, enabled=narrow):
+            out: Tensor = model(SparseTensor(features, Grid(coords))).features
+        return model, out
+
+    def forward(engine: str, dtype: torch.dtype) -> Tensor:
+        with torch.no_grad():
+            return run(engine, dtype, train=False)[1]
+
+    def step(engine: str, dtype: torch.dtype) -> Tensor:
+        model, out = run(engine, dtype, train=True)
+        # Of one sign and scale, so that gradients do not vanish through the norms.
+        loss = (out.to(torch.promote_types(out.dtype, torch.float32)) * out.detach().sign()).square().mean()
+        return _flat(torch.autograd.grad(loss, list(model.parameters())))
+
+    return Case(f"MinkUNet{variant}", len(coords), forward_gflop(net, coords, x), forward, step)
+
+
+def kernel_maps(coords: Tensor) -> Case:
+    """All kernel maps of a MinkUNet; engines ``native`` and ``torch``."""
+
+    def forward(engine: str, dtype: torch.dtype) -> Tensor:
+        grid, counts = Grid(coords).sorted()[0], []
+
+        def count(source: Grid, target: Grid, kernel_size: int) -> None:
+            kernel_map = source.kernel_map(target, kernel_size)
+            pairs = search_pairs(kernel_map.geometry) if engine == "torch" else kernel_map.pairs
+            counts.append(len(pairs.source))
+
+        count(grid, grid, 5)
+        for _ in range(4):
+            coarse = grid.coarsen(2)
+            count(grid, grid, 3)
+            count(grid, coarse, 2)
+            grid = coarse
+        count(grid, grid, 3)
+        return torch.tensor(counts, dtype=torch.float64)
+
+    return Case("maps of a MinkUNet", len(coords), 0.0, forward, None)
+
+
+def engines_for(what: str, wanted: tuple[str, ...] | None, device: torch.device, known: tuple[str, ...]) -> list[str]:
+    """The engines to compare.
+
+    Raises:
+        ValueError: if one that was asked for cannot run.
+    """
+    if what == "maps":
+        able = {"native": can_find_pairs(device, 5), "torch": True}
+        names = wanted or tuple(able)
+        if missing := [name for name in names if not able.get(name)]:
+            raise ValueError(f"maps are made by {', '.join(n for n in able if able[n])} here; got {missing[0]!r}.")
+        return list(names)
+    if wanted is None:
+        return [name for name in known if backend(name).unavailable(device) is None]
+    for name in wanted:
+        if reason := backend(name).unavailable(device):
+            raise ValueError(f"engine {name} cannot run here: {reason}.")
+    return list(wanted)
+
+
+def forward_gflop(net: nn.Module, coords: Tensor, x: Tensor) -> float:
+    """1e9 floating-point operations of all convolutions of a forward pass."""
+    total = 0
+
+    def count(layer: SparseConv3d | SparseConvTranspose3d, fine: Grid, coarse: Grid) -> None:
+        nonlocal total
+        pairs = fine.kernel_map(coarse, layer.kernel_size).num_pairs
+        total += 2 * pairs * layer.in_channels * layer.out_channels
+
+    def watch(layer: nn.Module, inputs: tuple[SparseTensor, ...], output: SparseTensor) -> None:
+        assert isinstance(layer, SparseConv3d | SparseConvTranspose3d)
+        fine, coarse = sorted((inputs[0].grid, output.grid), key=lambda grid: grid.stride)
+        count(layer, fine, coarse)
+
+    layers = [m for m in net.modules() if isinstance(m, SparseConv3d | SparseConvTranspose3d)]
+    hooks = [layer.register_forward_hook(watch) for layer in layers]
+    # In training mode each convolution is a layer of its own; the statistics of the norms are put back.
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    net.train()(SparseTensor(x, Grid(coords)))
+    net.load_state_dict(before)
+    for hook in hooks:
+        hook.remove()
+    return total / 1e9
+
+
+def _flat(gradients: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat([gradient.flatten() for gradient in gradients])

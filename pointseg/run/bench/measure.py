@@ -1,0 +1,106 @@
+"""Time and memory of engines that take turns, so that a slow moment of the machine meets all of them."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+Work = Callable[[], object]
+
+
+@dataclass
+class Timing:
+    """What was measured of one piece of work.
+
+    Args:
+        seconds: one for each round.
+        peak_mb: largest memory of the process (CPU) or of torch (CUDA) while it ran, in 10^6 bytes; None where
+            the system does not tell.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    peak_mb: float | None = None
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def min_s(self) -> float:
+        return min(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Largest over smallest time."""
+        return max(self.seconds) / min(self.seconds)
+
+
+def take_turns(works: Mapping[str, Work], rounds: int, device: torch.device) -> dict[str, Timing]:
+    """Run every piece of work once to warm up and then once in each round.
+
+    Args:
+        works: name -> what to run.
+        rounds: how often.
+        device: where it runs.
+    """
+    timings = {name: Timing() for name in works}
+    for name, work in works.items():
+        timings[name].peak_mb = _peak_mb(work, device)
+    for _ in range(rounds):
+        for name, work in works.items():
+            timings[name].seconds.append(_seconds(work, device))
+    return timings
+
+
+def gemm_gflops(device: torch.device, size: int = 2048, rounds: int = 5) -> float:
+    """Rate of a large float32 matrix product, in 1e9 operations a second: the limit of any convolution."""
+    a, b = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
+    timing = take_turns({"mm": lambda: a @ b}, rounds, device)["mm"]
+    return 2 * size**3 / timing.min_s / 1e9
+
+
+def _seconds(work: Work, device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak_mb(work: Work, device: torch.device) -> float | None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        work()
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    can_reset = _reset_peak()
+    work()
+    return _high_water_mb() if can_reset else None
+
+
+def _reset_peak() -> bool:
+    """Give freed memory back and start the process's high-water mark anew (Linux)."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def _high_water_mb() -> float | None:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(found[1]) * 1024 / 1e6 if found else None
