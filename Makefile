@@ -23,7 +23,7 @@ lint: setup
 check: lint test
 
 bench: setup
-	@$(PYTHON_BIN) scripts/bench_engine.py
+	@$(PYTHON_BIN) -m pointseg bench network
 	@$(PYTHON_BIN) scripts/bench_score.py
 
 clean:

@@ -322,8 +322,10 @@ def bench(
     dtypes: Annotated[str, typer.Option(help="float32, bfloat16 or float64, with commas.")] = "float32",
     channels: Annotated[str, typer.Option(help="conv: channels with commas.")] = "32,64,96,128,256",
     variant: Annotated[str, typer.Option(help="network: which MinkUNet.")] = "34C",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's own number if none.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds; engines take turns in each.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; torch's own number if none.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; engines take turns.")] = 5,
     parity: Annotated[bool, typer.Option(help="Also compare with float64.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     json: Annotated[Path | None, typer.Option(help="Also write the rows to this file.")] = None,

@@ -39,8 +39,9 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         console: where to print; standard output if None.
 
     Returns:
-        ``pointseg``, ``python``, ``torch``, ``device``, ``instruction_sets`` of the C kernels, ``engines`` (name ->
-        None, or why it cannot run), ``auto`` (the engine it takes) and ``packages`` (name -> version or None).
+        ``pointseg``, ``python``, ``torch``, ``device``, ``instruction_sets`` of the C kernels, ``engines``
+        (name -> None, or why it cannot run), ``auto`` (the engine it takes) and ``packages`` (name -> version
+        or None).
     """
     console, device = console or Console(), choose_device("auto")
     findings: dict[str, Any] = {
@@ -60,7 +61,9 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         table.add_row(name, f"ready{chosen}" if reason is None else f"no: {reason}")
     console.print(table)
     if findings["instruction_sets"]:
-        console.print(f"C kernels for this processor: {', '.join(findings['instruction_sets'])}; the last is used")
+        console.print(
+            f"C kernels for this processor: {', '.join(findings['instruction_sets'])}; the last is used"
+        )
     packages = Table("package", "version", "for", title="Optional packages", title_justify="left")
     for name, purpose in OPTIONAL.items():
         packages.add_row(name, findings["packages"][name] or "not installed", purpose)

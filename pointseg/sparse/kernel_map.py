@@ -156,21 +156,34 @@ Pairs = tuple[Tensor, Tensor]
 
 
 def find_pairs(geometry: Geometry) -> TapPairs:
-    """All pairs of a geometry that is not transposed."""
+    """All pairs of a geometry that is not transposed: in C where both sides are sorted, else by search."""
     source, target, kernel_size = geometry.source, geometry.target, geometry.kernel_size
-    step = geometry.dilation * source.stride
+    both_sorted = source.order is None and target.order is None
+    if not both_sorted or not can_find_pairs(source.coords.device, kernel_size):
+        return search_pairs(geometry)
+    layout, step = _layout(geometry)
+    source_keys, target_keys = source.sorted_keys(layout), target.sorted_keys(layout)
+    shifts = [step * layout.shift(*offset) for offset in tap_offsets(kernel_size)[: kernel_size**2]]
+    return TapPairs(
+        *find_sorted_pairs(source_keys, target_keys, shifts, step, kernel_size, mirrored=geometry.mirrored)
+    )
+
+
+def _layout(geometry: Geometry) -> tuple[KeyLayout, int]:
+    """Keys with room for the kernel, and the distance of neighbouring taps in input voxels."""
+    step = geometry.dilation * geometry.source.stride
+    bounds = [geometry.source.bounds, geometry.target.bounds]
+    return KeyLayout.around(bounds, margin=step * geometry.kernel_size), step
+
+
+def search_pairs(geometry: Geometry) -> TapPairs:
+    """All pairs of a geometry that is not transposed, in plain torch, on any device."""
+    source, target, kernel_size = geometry.source, geometry.target, geometry.kernel_size
     # Undilated, no source voxel can lie between two neighbouring taps of a column.
     dense_steps = geometry.dilation == 1
-    layout = KeyLayout.around([source.bounds, target.bounds], margin=step * kernel_size)
+    layout, step = _layout(geometry)
     source_keys, target_keys = source.sorted_keys(layout), target.sorted_keys(layout)
     offsets = tap_offsets(kernel_size)
-    if source.order is None and target.order is None and can_find_pairs(source_keys.device, kernel_size):
-        shifts = [step * layout.shift(*offset) for offset in offsets[: kernel_size**2]]
-        return TapPairs(
-            *find_sorted_pairs(
-                source_keys, target_keys, shifts, step, kernel_size, mirrored=geometry.mirrored
-            )
-        )
     found: dict[int, Pairs] = {}
 
     def match(first_tap: int, count: int) -> None:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.run.gpu_check.workload import workload
 from pointseg.sparse import Grid, SparseTensor, convolve, using_engine
 from pointseg.sparse.engines import backend
 from pointseg.sparse.kernel_map import search_pairs
 from pointseg.sparse.native_maps import can_find_pairs
-from pointseg.sparse.nn import SparseConv3d, SparseConvTranspose3d
 
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
@@ -27,8 +27,8 @@ class Case:
         voxels: N.
         gflop: 1e9 operations of a forward pass; a step takes three times as many.
         forward: engine and type -> a forward pass; returns the output.
-        step: engine and type -> a forward and a backward pass; returns all gradients in one vector, or None where
-            the case has none.
+        step: engine and type -> a forward and a backward pass; returns all gradients in one vector. None where
+            there is nothing to differentiate.
     """
 
     name: str
@@ -67,6 +67,10 @@ def network(coords: Tensor, variant: str, in_channels: int = 3) -> Case:
     net = options.build(in_channels).to(coords.device)
     wide = options.build(in_channels).to(coords.device).double()
     wide.load_state_dict(net.state_dict())
+    for module in (*net.modules(), *wide.modules()):
+        if isinstance(module, nn.BatchNorm1d):
+            # Running statistics stay as they are, so that all passes compute the same.
+            module.momentum = 0.0
     x = torch.randn(len(coords), in_channels, device=coords.device)
 
     def run(engine: str, dtype: torch.dtype, train: bool) -> tuple[nn.Module, Tensor]:
@@ -87,7 +91,9 @@ def network(coords: Tensor, variant: str, in_channels: int = 3) -> Case:
         loss = (out.to(torch.promote_types(out.dtype, torch.float32)) * out.detach().sign()).square().mean()
         return _flat(torch.autograd.grad(loss, list(model.parameters())))
 
-    return Case(f"MinkUNet{variant}", len(coords), forward_gflop(net, coords, x), forward, step)
+    return Case(
+        f"MinkUNet{variant}", len(coords), workload(net, coords, in_channels).flop / 1e9, forward, step
+    )
 
 
 def kernel_maps(coords: Tensor) -> Case:
@@ -113,7 +119,9 @@ def kernel_maps(coords: Tensor) -> Case:
     return Case("maps of a MinkUNet", len(coords), 0.0, forward, None)
 
 
-def engines_for(what: str, wanted: tuple[str, ...] | None, device: torch.device, known: tuple[str, ...]) -> list[str]:
+def engines_for(
+    what: str, wanted: tuple[str, ...] | None, device: torch.device, known: tuple[str, ...]
+) -> list[str]:
     """The engines to compare.
 
     Raises:
@@ -123,7 +131,9 @@ def engines_for(what: str, wanted: tuple[str, ...] | None, device: torch.device,
         able = {"native": can_find_pairs(device, 5), "torch": True}
         names = wanted or tuple(able)
         if missing := [name for name in names if not able.get(name)]:
-            raise ValueError(f"maps are made by {', '.join(n for n in able if able[n])} here; got {missing[0]!r}.")
+            raise ValueError(
+                f"maps are made by {', '.join(n for n in able if able[n])} here; got {missing[0]!r}."
+            )
         return list(names)
     if wanted is None:
         return [name for name in known if backend(name).unavailable(device) is None]
@@ -131,31 +141,6 @@ def engines_for(what: str, wanted: tuple[str, ...] | None, device: torch.device,
         if reason := backend(name).unavailable(device):
             raise ValueError(f"engine {name} cannot run here: {reason}.")
     return list(wanted)
-
-
-def forward_gflop(net: nn.Module, coords: Tensor, x: Tensor) -> float:
-    """1e9 floating-point operations of all convolutions of a forward pass."""
-    total = 0
-
-    def count(layer: SparseConv3d | SparseConvTranspose3d, fine: Grid, coarse: Grid) -> None:
-        nonlocal total
-        pairs = fine.kernel_map(coarse, layer.kernel_size).num_pairs
-        total += 2 * pairs * layer.in_channels * layer.out_channels
-
-    def watch(layer: nn.Module, inputs: tuple[SparseTensor, ...], output: SparseTensor) -> None:
-        assert isinstance(layer, SparseConv3d | SparseConvTranspose3d)
-        fine, coarse = sorted((inputs[0].grid, output.grid), key=lambda grid: grid.stride)
-        count(layer, fine, coarse)
-
-    layers = [m for m in net.modules() if isinstance(m, SparseConv3d | SparseConvTranspose3d)]
-    hooks = [layer.register_forward_hook(watch) for layer in layers]
-    # In training mode each convolution is a layer of its own; the statistics of the norms are put back.
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    net.train()(SparseTensor(x, Grid(coords)))
-    net.load_state_dict(before)
-    for hook in hooks:
-        hook.remove()
-    return total / 1e9
 
 
 def _flat(gradients: tuple[Tensor, ...]) -> Tensor:

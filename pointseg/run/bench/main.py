@@ -73,7 +73,8 @@ def bench(
     names = engines_for(what, options.engines, device, tuple(n for n in ENGINES if n != "reference"))
     limit = gemm_gflops(device)
     console.print(
-        f"{describe(device)}; a 2048^3 float32 product runs at {limit:.0f} GFLOP/s. Engines: {', '.join(names)}"
+        f"{describe(device)}; a 2048^3 float32 product runs at {limit:.0f} GFLOP/s. "
+        f"Engines: {', '.join(names)}"
     )
     rows = []
     for case in _cases(what, options, device):
@@ -128,14 +129,18 @@ def _error(got: Tensor, exact: Tensor) -> float:
     return float((got.double() - exact).norm() / exact.norm().clamp(min=1e-300))
 
 
+#: Phase -> what the table calls it.
+_PHASES = {"forward": "forward", "forward_backward": "+ backward"}
+
+
 def _table(case: Case, dtype: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=f"{case.name}, {case.voxels:,} voxels, {dtype}", title_justify="left")
-    for column in ("phase", "engine", "median s", "min s", "spread", "peak MB", "of GEMM", "error", "slower by"):
-        table.add_column(column, justify="left" if column in ("phase", "engine") else "right")
+    for column in ("phase", "engine", "median s", "min s", "spread", "MB", "of GEMM", "error", "x best"):
+        table.add_column(column, justify="left" if column in ("phase", "engine") else "right", no_wrap=True)
     best = {row["phase"]: min(r["min_s"] for r in rows if r["phase"] == row["phase"]) for row in rows}
     for row in rows:
         table.add_row(
-            row["phase"],
+            _PHASES[row["phase"]],
             row["engine"],
             f"{row['median_s']:.4f}",
             f"{row['min_s']:.4f}",

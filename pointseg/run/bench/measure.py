@@ -22,8 +22,8 @@ class Timing:
 
     Args:
         seconds: one for each round.
-        peak_mb: largest memory of the process (CPU) or of torch (CUDA) while it ran, in 10^6 bytes; None where
-            the system does not tell.
+        peak_mb: largest memory of the process (CPU) or of torch (CUDA) while it ran, in 10^6 bytes; None
+            where the system does not tell.
     """
 
     seconds: list[float] = field(default_factory=list)

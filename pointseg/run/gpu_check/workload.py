@@ -59,13 +59,15 @@ def workload(network: nn.Module, coords: Tensor, in_channels: int = 3) -> Worklo
             )
         elif isinstance(module, SparseBatchNorm):
             hooks.append(module.register_forward_hook(norm))
-    was_training = network.training
+    was_training, before = network.training, {k: v.clone() for k, v in network.state_dict().items()}
     try:
         with torch.no_grad():
-            network.eval()
+            # In training mode each layer runs for itself; at evaluation norms are folded into convolutions.
+            network.train()
             network(SparseTensor(torch.zeros(len(coords), in_channels, device=coords.device), Grid(coords)))
     finally:
         network.train(was_training)
+        network.load_state_dict(before)
         for hook in hooks:
             hook.remove()
     return Workload(totals["flop"], totals["bytes"], totals["gathered"], layers)
