@@ -27,8 +27,8 @@ class Case:
         voxels: N.
         gflop: 1e9 operations of a forward pass; a step takes three times as many.
         forward: engine and type -> a forward pass; returns the output.
-        step: engine and type -> a forward and a backward pass; returns all gradients in one vector. None where
-            there is nothing to differentiate.
+        step: engine and type -> a forward and a backward pass; returns all gradients in one vector. None
+            where there is nothing to differentiate.
     """
 
     name: str
