@@ -1,5 +1,6 @@
 """The verbs bench and doctor: rows that people script against, and a table that fits a terminal."""
 
+import io
 import json
 
 import pytest
@@ -54,14 +55,14 @@ def test_engines_take_turns():
 
 
 def test_an_engine_or_type_that_cannot_be_measured_is_named():
-    result = CliRunner().invoke(app, ["bench", "conv", "--engines", "triton", "--device", "cpu"])
-    assert result.exit_code == 2 and "engine triton cannot run here" in result.stderr
+    result = CliRunner().invoke(app, ["bench", "conv", "--engines", "cudnn", "--device", "cpu"])
+    assert result.exit_code == 2 and "unknown engine 'cudnn'" in result.stderr
     with pytest.raises(ValueError, match="unknown type 'int8'"):
         bench("conv", BenchOptions(dtypes=("int8",)), console=QUIET)
 
 
 def test_the_doctor_explains_every_engine(tmp_path):
-    console = Console(record=True, width=100, quiet=False, file=(tmp_path / "out.txt").open("w"))
+    console = Console(record=True, width=100, file=io.StringIO())
     findings = doctor(json_path=tmp_path / "doctor.json", console=console)
     assert findings["engines"].keys() == ENGINES.keys()
     assert findings["engines"][findings["auto"]] is None
