@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds MinkowskiEngine 0.5.4 from its source on PyPI and installs it beside pointseg, for `engine: minkowski`.
-# A build takes about 5 minutes; its wheel is kept, so that another environment with the same Python and
-# torch installs in seconds. Safe to run again: it does nothing where MinkowskiEngine already runs.
+# A build takes about 7 minutes on two idle cores; its wheel is kept, so that another environment with the same
+# Python and torch installs in seconds. Safe to run again: it does nothing where MinkowskiEngine already runs.
 #
 #   scripts/install_minkowski.sh [--rebuild]   build anew even where it runs or a wheel is kept
 #
@@ -35,6 +35,9 @@ esac
 "$PYTHON_BIN" -c 'import torch, setuptools' 2>/dev/null ||
   fail "torch and setuptools must be in $VENV before MinkowskiEngine is built for them. Install with: make setup"
 cuda=${MINKOWSKI_CUDA:-$("$PYTHON_BIN" -c 'import torch; print(int(torch.cuda.is_available()))')}
+if [ "$cuda" = 1 ] && ! "$PYTHON_BIN" -c 'import sys, torch; sys.exit(torch.version.cuda is None)'; then
+  fail "the torch in $VENV is built for CPUs only. Install a CUDA build of it (TORCH_INDEX in README.md), or MINKOWSKI_CUDA=0"
+fi
 
 # One small convolution; prints nothing and fails where MinkowskiEngine does not run as it should.
 runs() {
@@ -142,7 +145,7 @@ build() {
   else
     options+=(--cpu_only)
   fi
-  say "compiling for ${key#*-}: about 5 minutes"
+  say "compiling for ${key#*-}: about 7 minutes on two idle cores"
   mkdir -p "$cache"
   # setup.py deletes build/ in its working folder, which is the temporary one.
   if ! (cd "$work/MinkowskiEngine-$VERSION" &&
