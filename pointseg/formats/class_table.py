@@ -30,7 +30,7 @@ class ClassTable:
 
 
 def read_class_table(path: Path, name: str, *, unlabelled_raw_id: int | None = None) -> ClassTable:
-    """Read classes.csv: ``raw_id,name[,group][,ignore][,r,g,b]``; other columns are left alone.
+    """Read classes.csv: ``raw_id,name[,group][,ignore][,r,g,b]``, or ``id`` for ``raw_id``; other columns are left alone.
 
     Args:
         path: the file; the order of its rows is the order of the train indices.
@@ -91,6 +91,8 @@ def _read_rows(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
             columns = [(column or "").strip() for column in reader.fieldnames or []]
+            if "raw_id" not in columns:
+                columns = ["raw_id" if column == "id" else column for column in columns]
             missing = [column for column in needed if column not in columns]
             if missing:
                 raise ValueError(f"no column {', '.join(missing)}; it has {', '.join(columns) or 'none'}")
