@@ -39,14 +39,14 @@ from pointseg.losses.seesaw import SeesawConfig
 from pointseg.losses.suppression import PENALTY, OnBothBranches, SuppressionPenalty
 from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.losses.top_k import TopKConfig
+from pointseg.models.backbone import BackboneConfig
 from pointseg.models.cosine import CosineHeadConfig
 from pointseg.models.etf import ETFHeadConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
-from pointseg.models.backbone import BackboneConfig
 from pointseg.models.image_unet import ImageUNetConfig
 from pointseg.models.minkunet import MinkUNetConfig
-from pointseg.models.segmenter import Segmenter
 from pointseg.models.segformer import SegformerConfig
+from pointseg.models.segmenter import Segmenter
 from pointseg.models.suppression import ClassSuppressionHeadConfig
 from pointseg.optim.optimizer import AdamWConfig, OptimizerConfig, SGDConfig
 from pointseg.optim.schedule import (
@@ -257,7 +257,8 @@ class Experiment(Config):
             fitting = [name for name, row in BACKBONES.items() if row.kind == self.data.kind]
             raise ValueError(
                 f"model: {self.model.type} is a network for {self.model.kind}, data are {self.data.kind}; "  # type: ignore[attr-defined]
-                f"set model: {{type: {fitting[0]}}}" + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")
+                f"set model: {{type: {fitting[0]}}}"
+                + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")
             )
         self.data.check(self.augment, self.mix3d_p)
         return self

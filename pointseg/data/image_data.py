@@ -69,7 +69,9 @@ class ImageData(Config):
     def check(self, augment: Sequence[TransformConfig], mix3d_p: float) -> None:
         """Raises ValueError for settings of scans."""
         if augment or mix3d_p:
-            raise ValueError("augment and mix3d_p are for scans; images have data.scale and data.color_jitter")
+            raise ValueError(
+                "augment and mix3d_p are for scans; images have data.scale and data.color_jitter"
+            )
 
     def build_reader(self, store: ImageSet, names: Sequence[str], *, seed: int) -> SceneReader:
         """What loader workers do."""
@@ -124,7 +126,9 @@ class ImageSet(Source):
         }
         if not any(entry["split"] == train_split for entry in entries.values()):
             found = sorted({entry["split"] for entry in entries.values()})
-            raise ValueError(f"{path}: no image of split {train_split!r}; found {', '.join(found) or 'none'}.")
+            raise ValueError(
+                f"{path}: no image of split {train_split!r}; found {', '.join(found) or 'none'}."
+            )
         opened = cls(path, space, _counted(path, space, entries, train_split, chosen), chosen, size)
         if space.has_groups:
             return opened
@@ -249,5 +253,3 @@ def _counted(
             pixels = opened.size[0] * opened.size[1]
         result[name] = {**entry, "num_vertices": pixels, "class_points": counts.get(name, {})}
     return result
-
-

@@ -16,7 +16,15 @@ from pointseg.core.labels import LabelSpace, distinct_colors, resource_path
 from pointseg.formats.class_table import read_class_table
 
 LayoutName = Literal[
-    "folder", "cityscapes", "cityscapes_train_ids", "ade20k", "voc2012", "camvid", "cocostuff", "pets", "nyu40"
+    "folder",
+    "cityscapes",
+    "cityscapes_train_ids",
+    "ade20k",
+    "voc2012",
+    "camvid",
+    "cocostuff",
+    "pets",
+    "nyu40",
 ]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -59,9 +67,7 @@ def _files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]
     """Images of a folder; not the ``._name`` files that macOS leaves in archives."""
     if not folder.is_dir():
         return []
-    return sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith(".")
-    )
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
 
 
 def _existing(path: Path) -> Path | None:
@@ -102,7 +108,9 @@ def _cityscapes_items(kind: str) -> Callable[[Path], Iterator[Item]]:
 def _ade20k_items(path: Path) -> Iterator[Item]:
     for folder, split in (("training", "train"), ("validation", "val")):
         for image in _files(path / "images" / folder):
-            yield Item(image.stem, split, image, _existing(path / "annotations" / folder / f"{image.stem}.png"))
+            yield Item(
+                image.stem, split, image, _existing(path / "annotations" / folder / f"{image.stem}.png")
+            )
 
 
 def _voc_items(path: Path) -> Iterator[Item]:
@@ -121,7 +129,9 @@ def _camvid_items(path: Path) -> Iterator[Item]:
 def _cocostuff_items(path: Path) -> Iterator[Item]:
     for folder, split in (("train2017", "train"), ("val2017", "val")):
         for image in _files(path / "images" / folder):
-            yield Item(image.stem, split, image, _existing(path / "annotations" / folder / f"{image.stem}.png"))
+            yield Item(
+                image.stem, split, image, _existing(path / "annotations" / folder / f"{image.stem}.png")
+            )
 
 
 def _pets_items(path: Path) -> Iterator[Item]:
@@ -146,9 +156,7 @@ def _shipped(table: str, raw: str, *, unlabelled: int, also: Sequence[int] = ())
         with resource_path("images", f"{table}.csv").open(newline="", encoding="utf-8") as handle:
             rows = list(csv.DictReader(handle))
         used = [
-            row
-            for row in rows
-            if row.get("train_id", "0") not in ("", "255") and "ignore" not in row["name"]
+            row for row in rows if row.get("train_id", "0") not in ("", "255", "-1") and "ignore" not in row["name"]
         ]
         if "train_id" in rows[0]:
             used.sort(key=lambda row: int(row["train_id"]))
@@ -172,7 +180,9 @@ def _shipped(table: str, raw: str, *, unlabelled: int, also: Sequence[int] = ())
 
 def _pets_classes(path: Path) -> Classes:
     """Pet and background; the border, 3, is left out of training and scoring."""
-    space = LabelSpace("pets", (1, 2), ("pet", "background"), ("", ""), distinct_colors(2), unlabelled_raw_id=3)
+    space = LabelSpace(
+        "pets", (1, 2), ("pet", "background"), ("", ""), distinct_colors(2), unlabelled_raw_id=3
+    )
     return space, (1, 2, 3)
 
 
@@ -183,11 +193,11 @@ LAYOUTS: dict[LayoutName, Layout] = {
         _cityscapes_items("labelIds"), _shipped("cityscapes_labels", "id", unlabelled=0), read_indices
     ),
     "cityscapes_train_ids": Layout(
-        _cityscapes_items("labelTrainIds"), _shipped("cityscapes_labels", "train_id", unlabelled=255), read_indices
+        _cityscapes_items("labelTrainIds"),
+        _shipped("cityscapes_labels", "train_id", unlabelled=255),
+        read_indices,
     ),
-    "ade20k": Layout(
-        _ade20k_items, _shipped("ade20k_150_classes", "png_value", unlabelled=0), read_indices
-    ),
+    "ade20k": Layout(_ade20k_items, _shipped("ade20k_150_classes", "png_value", unlabelled=0), read_indices),
     "voc2012": Layout(_voc_items, _shipped("voc21_classes", "png_index", unlabelled=255), read_indices),
     "camvid": Layout(_camvid_items, _shipped("camvid11_classes", "train_id", unlabelled=11), read_indices),
     "cocostuff": Layout(

@@ -125,9 +125,7 @@ class ImagePipeline:
         share_y, share_x = self.size[0] / (height * factor), self.size[1] / (width * factor)
         move_y, move_x = abs(1 - share_y) * (2 * draw[1] - 1), abs(1 - share_x) * (2 * draw[2] - 1)
         mirror = -1.0 if draw[3] < 0.5 else 1.0
-        theta = torch.tensor(
-            [[mirror * share_x, 0.0, move_x], [0.0, share_y, move_y]], device=self.device
-        )
+        theta = torch.tensor([[mirror * share_x, 0.0, move_x], [0.0, share_y, move_y]], device=self.device)
         grid = F.affine_grid(theta[None], [1, 1, *self.size], align_corners=False)
         image = F.grid_sample(image[None], grid, mode="bilinear", align_corners=False)[0]
         # Labels are shifted so that what lies outside, 0, becomes IGNORE.

@@ -60,9 +60,7 @@ def _fill(
 ) -> None:
     """Put batches, then a None; or the error that came in their place."""
 
-    def put(
-        batch: Batch | None, ready: torch.cuda.Event | None, error: BaseException | None = None
-    ) -> None:
+    def put(batch: Batch | None, ready: torch.cuda.Event | None, error: BaseException | None = None) -> None:
         while not stop.is_set():
             try:
                 queue.put((batch, ready, error), timeout=_POLL_S)

@@ -1,4 +1,4 @@
-"""Source: what training and evaluation ask of a data set, whether it is a store of scans or images in folders."""
+"""Source: what training and evaluation ask of a data set, be it a store of scans or folders of images."""
 
 from __future__ import annotations
 

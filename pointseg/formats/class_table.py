@@ -30,7 +30,9 @@ class ClassTable:
 
 
 def read_class_table(path: Path, name: str, *, unlabelled_raw_id: int | None = None) -> ClassTable:
-    """Read classes.csv: ``raw_id,name[,group][,ignore][,r,g,b]``, or ``id`` for ``raw_id``; other columns are left alone.
+    """Read classes.csv: ``raw_id,name[,group][,ignore][,r,g,b]``; other columns are left alone.
+
+    A column ``id`` stands for ``raw_id`` where there is none of that name.
 
     Args:
         path: the file; the order of its rows is the order of the train indices.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -34,7 +35,7 @@ def image_rows(features: Tensor, images: Tensor) -> Tensor:
 
 
 class ImageUNet(nn.Module):
-    """A stem of stride 2, a residual block and a halving for each further width, and the way back to stride 2.
+    """A stem of stride 2, a halving and a residual block for each further width, and the way back.
 
     Args:
         in_channels: channels of the images.
@@ -46,7 +47,7 @@ class ImageUNet(nn.Module):
         super().__init__()
         self.out_channels = out_channels
         self.stem = _convolution(in_channels, widths[0], stride=2)
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
             nn.Sequential(_convolution(low, high, stride=2), _Residual(high)) for low, high in pairs
         )

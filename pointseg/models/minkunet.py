@@ -14,7 +14,6 @@ from pointseg.models.blocks import BasicBlock
 from pointseg.models.recompute import recomputed
 from pointseg.sparse import (
     Grid,
-    Grid,
     SparseBatchNorm,
     SparseConv3d,
     SparseConvTranspose3d,

@@ -1,6 +1,7 @@
 """SegFormer from the library transformers (extra ``images``), built offline from its configuration.
 
-Source: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021.
+Source: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers",
+NeurIPS 2021.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pointseg.core.prediction import ScenePrediction
 from pointseg.core.image import ImageScene
+from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
 from pointseg.data.source import Source
 from pointseg.formats.label_text import write_labels

@@ -33,7 +33,7 @@ def read_image_file(path: Path) -> ImageScene:
 def write_class_image(
     path: Path, image: ImageScene, prediction: ScenePrediction, label_space: LabelSpace
 ) -> None:
-    """A PNG whose pixel values are raw ids, with the class colours as its palette; RGB where ids exceed 255."""
+    """A PNG of raw ids with the class colours as its palette; of colours alone where an id exceeds 255."""
     raw = label_space.decode(prediction.train_index).reshape(image.height, image.width)
     if min(label_space.raw_ids) < 0 or max(label_space.raw_ids) > 255:
         colors = label_space.color_table[prediction.train_index]

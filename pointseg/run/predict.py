@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pointseg.core.prediction import ScenePrediction
 from pointseg.core.image import ImageScene
+from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
 from pointseg.data.image_pipeline import ImagePipeline
 from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline

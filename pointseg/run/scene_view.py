@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
-from pointseg.core.image import ImageScene
 from pointseg.core.scene import Scene
 from pointseg.metrics.confusion import Confusion
 
