@@ -16,7 +16,9 @@ from pointseg.config import Config
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.data.dataset import StoreData
-from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline, split_at_voxelize
+from pointseg.data.image_data import ImageData
+from pointseg.data.image_pipeline import ImagePipeline
+from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline
 from pointseg.data.transforms import TransformConfig
 from pointseg.losses.adaptive import PixelAdaptiveConfig
 from pointseg.losses.base import LossConfig, LossTerm, Objective
@@ -37,10 +39,13 @@ from pointseg.losses.seesaw import SeesawConfig
 from pointseg.losses.suppression import PENALTY, OnBothBranches, SuppressionPenalty
 from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.losses.top_k import TopKConfig
+from pointseg.models.backbone import BackboneConfig
 from pointseg.models.cosine import CosineHeadConfig
 from pointseg.models.etf import ETFHeadConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
+from pointseg.models.image_unet import ImageUNetConfig
 from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.models.segformer import SegformerConfig
 from pointseg.models.segmenter import Segmenter
 from pointseg.models.suppression import ClassSuppressionHeadConfig
 from pointseg.optim.optimizer import AdamWConfig, OptimizerConfig, SGDConfig
@@ -54,8 +59,14 @@ from pointseg.optim.schedule import (
 )
 from pointseg.sparse.engines import AUTO, known_engine
 
-DATASETS: dict[str, type[StoreData]] = {"store": StoreData}
-BACKBONES: dict[str, type[MinkUNetConfig]] = {"minkunet": MinkUNetConfig}
+AnyPipeline: TypeAlias = ScenePipeline | ImagePipeline
+
+DATASETS: dict[str, type[StoreData] | type[ImageData]] = {"store": StoreData, "images": ImageData}
+BACKBONES: dict[str, type[BackboneConfig]] = {
+    "minkunet": MinkUNetConfig,
+    "image_unet": ImageUNetConfig,
+    "segformer": SegformerConfig,
+}
 HEADS: dict[str, type[HeadConfig]] = {
     "linear": LinearHeadConfig,
     "cosine": CosineHeadConfig,
@@ -91,14 +102,14 @@ SCHEDULES: dict[str, type[ScheduleConfig]] = {
 }
 
 
-def one_of(table: Mapping[str, type[Config]]) -> Any:
-    """The type of a field whose ``type`` key picks a row of a table; a table of one row needs no key."""
+def one_of(table: Mapping[str, type[Config]], default: str | None = None) -> Any:
+    """The type of a field whose ``type`` key picks a row of a table; without the key, row ``default``."""
     models = tuple(table.values())
-    if len(models) == 1:
-        return models[0]
 
     def check_type(value: Any) -> Any:
         if isinstance(value, Mapping) and "type" not in value:
+            if default is not None:
+                return {"type": default, **value}
             raise ValueError(f"give its type, one of {', '.join(table)}")
         return value
 
@@ -106,14 +117,15 @@ def one_of(table: Mapping[str, type[Config]]) -> Any:
 
 
 if TYPE_CHECKING:
-    AnyData: TypeAlias = StoreData
-    AnyBackbone: TypeAlias = MinkUNetConfig
+    AnyData: TypeAlias = StoreData | ImageData
+    AnyBackbone: TypeAlias = BackboneConfig
     AnyHead: TypeAlias = HeadConfig
     AnyLoss: TypeAlias = LossConfig
     AnyOptimizer: TypeAlias = OptimizerConfig
     AnySchedule: TypeAlias = ScheduleConfig
 else:
-    AnyData, AnyBackbone, AnyHead, AnyLoss = map(one_of, (DATASETS, BACKBONES, HEADS, LOSSES))
+    AnyData, AnyBackbone = one_of(DATASETS, "store"), one_of(BACKBONES, "minkunet")
+    AnyHead, AnyLoss = map(one_of, (HEADS, LOSSES))
     AnyOptimizer, AnySchedule = map(one_of, (OPTIMIZERS, SCHEDULES))
 
 
@@ -241,20 +253,19 @@ class Experiment(Config):
             raise ValueError(
                 f"losses: {PENALTY!r} is the name of the head's own penalty; choose another name"
             )
-        split_at_voxelize(self.augment)
+        if self.model.kind != self.data.kind:
+            fitting = [name for name, row in BACKBONES.items() if row.kind == self.data.kind]
+            raise ValueError(
+                f"model: {self.model.type} is a network for {self.model.kind}, data are {self.data.kind}; "  # type: ignore[attr-defined]
+                f"set model: {{type: {fitting[0]}}}"
+                + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")
+            )
+        self.data.check(self.augment, self.mix3d_p)
         return self
 
-    def build_pipeline(self, label_space: LabelSpace, device: torch.device | str) -> ScenePipeline:
+    def build_pipeline(self, label_space: LabelSpace, device: torch.device | str) -> AnyPipeline:
         """What makes batches on a device."""
-        return ScenePipeline(
-            voxel_size_m=self.data.voxel_size_m,
-            features=self.data.features,
-            transforms=self.augment,
-            label_space=label_space,
-            device=device,
-            mix3d_p=self.mix3d_p,
-            max_voxels=self.data.max_voxels,
-        )
+        return self.data.build_pipeline(label_space, device, augment=self.augment, mix3d_p=self.mix3d_p)
 
     def build_segmenter(
         self, in_channels: int, num_classes: int, statistics: ClassStatistics | None = None

@@ -1,13 +1,38 @@
-"""SceneBatch: voxels of several scenes, ready for a network; supervise() turns its prediction into rows."""
+"""SceneBatch and ImageBatch: what a network is given; supervise() turns its prediction into rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from pointseg.core.prediction import Prediction
 from pointseg.core.rows import Supervised, drop_unlabelled
+
+
+class Batch(Protocol):
+    """What training asks of a batch, whatever its kind of data.
+
+    Attributes:
+        names: B names of scenes or images.
+        labels: (M,) int64 train index or IGNORE of each row of the prediction.
+        num_rows: M, voxels or pixels.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def labels(self) -> Tensor: ...
+
+    @property
+    def num_rows(self) -> int: ...
+
+    def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
+        """The labelled rows of a prediction laid out as this batch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +66,10 @@ class SceneBatch:
     def num_voxels(self) -> int:
         return self.coords.shape[0]
 
+    @property
+    def num_rows(self) -> int:
+        return self.num_voxels
+
     def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
         """The labelled rows of a prediction laid out as this batch."""
         return drop_unlabelled(
@@ -64,3 +93,40 @@ class SceneBatch:
         if self.inverse is None:
             raise ValueError("This batch has no inverse map; make it with ScenePipeline.eval_batch.")
         return values[self.inverse].split(list(self.num_points))
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """B images of one size. Rows are pixels: those of the first image in reading order, then the second's.
+
+    Args:
+        images: (B, 3, H, W) float32 network input.
+        pixel_labels: (B, H, W) int64 train index or IGNORE.
+        names: B names.
+    """
+
+    images: Tensor
+    pixel_labels: Tensor
+    names: tuple[str, ...]
+
+    @property
+    def labels(self) -> Tensor:
+        return self.pixel_labels.flatten()
+
+    @property
+    def num_rows(self) -> int:
+        return self.pixel_labels.numel()
+
+    def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
+        """The labelled pixels of a prediction of one row a pixel."""
+        image = torch.arange(len(self.names), device=self.images.device)
+        return drop_unlabelled(
+            prediction.logits,
+            self.labels,
+            image.repeat_interleave(self.pixel_labels[0].numel()),
+            num_samples=len(self.names),
+            features=prediction.features,
+            classifier_weight=prediction.classifier_weight,
+            suppressed=prediction.suppressed,
+            progress=progress,
+        )

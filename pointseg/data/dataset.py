@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
+import torch
 from pydantic import Field
 from torch.utils.data import Dataset
 
 from pointseg.config import Config
-from pointseg.core.scene import Scene
+from pointseg.core.labels import LabelSpace
 from pointseg.data.features import FeatureName
 from pointseg.data.paste import InstancePaster, PasteConfig
+from pointseg.data.pipeline import ScenePipeline, split_at_voxelize
+from pointseg.data.source import Source
 from pointseg.data.store import Store
+from pointseg.data.transforms import TransformConfig
 
 
 class StoreData(Config):
@@ -35,6 +37,8 @@ class StoreData(Config):
         paste: objects of rare classes to put into training scenes, see ``pointseg.data.paste``; None for
             none.
     """
+
+    kind: ClassVar[Literal["scans", "images"]] = "scans"
 
     type: Literal["store"] = "store"
     path: Path
@@ -55,6 +59,38 @@ class StoreData(Config):
         """
         return Store.open(self.path)
 
+    def check(self, augment: Sequence[TransformConfig], mix3d_p: float) -> None:
+        """Raises ValueError for transforms in an order that cannot be."""
+        split_at_voxelize(augment)
+
+    def build_reader(self, store: Store, names: Sequence[str], *, seed: int) -> SceneReader:
+        """What loader workers do.
+
+        Raises:
+            ValueError: if there is nothing to paste where that is asked for.
+        """
+        paste = None if self.paste is None else InstancePaster(store, names, self.paste, seed=seed)
+        return SceneReader(store, names, paste)
+
+    def build_pipeline(
+        self,
+        label_space: LabelSpace,
+        device: torch.device | str,
+        *,
+        augment: Sequence[TransformConfig] = (),
+        mix3d_p: float = 0.0,
+    ) -> ScenePipeline:
+        """What makes batches on a device."""
+        return ScenePipeline(
+            voxel_size_m=self.voxel_size_m,
+            features=self.features,
+            transforms=augment,
+            label_space=label_space,
+            device=device,
+            mix3d_p=mix3d_p,
+            max_voxels=self.max_voxels,
+        )
+
 
 @dataclass(frozen=True)
 class LoadedBatch:
@@ -62,11 +98,11 @@ class LoadedBatch:
 
     Args:
         index: number of this batch in the plan; its seed follows from it.
-        scenes: the scenes.
+        scenes: the scenes or images.
     """
 
     index: int
-    scenes: tuple[Scene, ...]
+    scenes: tuple[Any, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,34 +113,19 @@ class SceneReader(Dataset[LoadedBatch]):
     """Reads the scenes of a batch, those from which objects are pasted too; it runs in loader workers.
 
     Args:
-        store: the store.
+        store: the data set.
         names: scene names; a batch is given as (index, positions in this list).
         paste: what puts objects of other scenes into a scene, or None.
     """
 
-    def __init__(self, store: Store, names: Sequence[str], paste: InstancePaster | None = None) -> None:
+    def __init__(self, store: Source, names: Sequence[str], paste: InstancePaster | None = None) -> None:
         self.store = store
         self.names = tuple(names)
         self.paste = paste
 
     def __getitem__(self, batch: tuple[int, tuple[int, ...]]) -> LoadedBatch:
         index, positions = batch
-        scenes = [read_whole(self.store.load(self.names[position])) for position in positions]
+        scenes = [self.store.read(self.names[position]) for position in positions]
         if self.paste is not None:
             scenes = [self.paste(scene, index, place) for place, scene in enumerate(scenes)]
         return LoadedBatch(index, tuple(scenes))
-
-
-def read_whole(scene: Scene) -> Scene:
-    """A scene in memory, with what training needs of it: here the disk is waited for."""
-
-    def copied(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
-        return None if values is None else np.array(values)
-
-    return Scene(
-        scene.name,
-        np.array(scene.xyz_m),
-        rgb=copied(scene.rgb),
-        normal=copied(scene.normal),
-        raw_label=copied(scene.raw_label),
-    )

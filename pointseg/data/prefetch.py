@@ -10,7 +10,7 @@ from queue import Empty, Full, Queue
 import torch
 from torch import Tensor
 
-from pointseg.core.batch import SceneBatch
+from pointseg.core.batch import Batch
 
 #: Batches that wait on the device: one is being used, one is ready, one is being made.
 _READY = 1
@@ -18,8 +18,8 @@ _POLL_S = 0.1
 
 
 def prefetch(
-    batches: Callable[[], Iterable[SceneBatch]], device: torch.device, *, threaded: bool | None = None
-) -> Iterator[SceneBatch]:
+    batches: Callable[[], Iterable[Batch]], device: torch.device, *, threaded: bool | None = None
+) -> Iterator[Batch]:
     """The batches, made one ahead by a thread of its own on a CUDA stream of its own.
 
     Augmentation and voxelisation ask the device for sizes. On the stream of the network each question would
@@ -33,7 +33,7 @@ def prefetch(
     if not (device.type == "cuda" if threaded is None else threaded):
         yield from batches()
         return
-    queue: Queue[tuple[SceneBatch | None, torch.cuda.Event | None, BaseException | None]] = Queue(_READY)
+    queue: Queue[tuple[Batch | None, torch.cuda.Event | None, BaseException | None]] = Queue(_READY)
     stop = threading.Event()
     thread = threading.Thread(target=_fill, args=(queue, stop, batches, device), daemon=True)
     thread.start()
@@ -53,16 +53,14 @@ def prefetch(
 
 
 def _fill(
-    queue: Queue[tuple[SceneBatch | None, torch.cuda.Event | None, BaseException | None]],
+    queue: Queue[tuple[Batch | None, torch.cuda.Event | None, BaseException | None]],
     stop: threading.Event,
-    batches: Callable[[], Iterable[SceneBatch]],
+    batches: Callable[[], Iterable[Batch]],
     device: torch.device,
 ) -> None:
     """Put batches, then a None; or the error that came in their place."""
 
-    def put(
-        batch: SceneBatch | None, ready: torch.cuda.Event | None, error: BaseException | None = None
-    ) -> None:
+    def put(batch: Batch | None, ready: torch.cuda.Event | None, error: BaseException | None = None) -> None:
         while not stop.is_set():
             try:
                 queue.put((batch, ready, error), timeout=_POLL_S)
@@ -84,9 +82,9 @@ def _fill(
 
 
 def _taken(
-    queue: Queue[tuple[SceneBatch | None, torch.cuda.Event | None, BaseException | None]],
+    queue: Queue[tuple[Batch | None, torch.cuda.Event | None, BaseException | None]],
     thread: threading.Thread,
-) -> tuple[SceneBatch | None, torch.cuda.Event | None, BaseException | None]:
+) -> tuple[Batch | None, torch.cuda.Event | None, BaseException | None]:
     while True:
         try:
             return queue.get(timeout=_POLL_S)
@@ -95,7 +93,7 @@ def _taken(
                 raise RuntimeError("The thread that makes batches ended without a word.") from None
 
 
-def _hand_over(batch: SceneBatch, ready: torch.cuda.Event) -> None:
+def _hand_over(batch: Batch, ready: torch.cuda.Event) -> None:
     """Let the current stream use a batch: after it is made, and its memory not again before it is used."""
     stream = torch.cuda.current_stream()
     stream.wait_event(ready)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.data.store import Store
+from pointseg.data.source import Source
 
 
 def repeat_factors(has_class: npt.NDArray[np.bool_], threshold: float) -> npt.NDArray[np.float64]:
@@ -33,7 +33,7 @@ def repeat_factors(has_class: npt.NDArray[np.bool_], threshold: float) -> npt.ND
     return np.where(has_class, of_class, 1.0).max(axis=1, initial=1.0)
 
 
-def classes_of_scenes(store: Store, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+def classes_of_scenes(store: Source, names: Sequence[str]) -> npt.NDArray[np.bool_]:
     """(S, K) whether each scene holds each class, from the manifest alone."""
     position = {raw_id: index for index, raw_id in enumerate(store.label_space.raw_ids)}
     has_class = np.zeros((len(names), len(position)), dtype=bool)

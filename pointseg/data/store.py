@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace
 from pointseg.core.scene import Scene
-from pointseg.core.statistics import ClassStatistics
+from pointseg.data.source import Source, count_classes
 from pointseg.data.store_layout import ARRAYS, SCENES, check_scene_name, read_manifest
 from pointseg.data.store_writer import StoreWriter
 
@@ -20,7 +20,7 @@ __all__ = ["Store", "StoreWriter", "count_classes"]
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(Source):
     """A prepared data set, opened for reading; small enough to be sent to loader workers.
 
     Args:
@@ -33,7 +33,6 @@ class Store:
     path: Path
     label_space: LabelSpace
     options: Mapping[str, Any]
-    entries: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def open(cls, path: Path | str) -> Store:
@@ -51,40 +50,11 @@ class Store:
                 "it continues where it stopped."
             )
         return cls(
-            path, LabelSpace.from_dict(manifest["label_space"]), manifest["options"], manifest["scenes"]
+            path,
+            LabelSpace.from_dict(manifest["label_space"]),
+            entries=manifest["scenes"],
+            options=manifest["options"],
         )
-
-    def splits(self) -> dict[str, list[str]]:
-        """Scene names of every split, sorted."""
-        names: dict[str, list[str]] = {}
-        for name in sorted(self.entries):
-            names.setdefault(self.entries[name]["split"], []).append(name)
-        return names
-
-    def scene_names(self, split: str) -> list[str]:
-        """Scene names of one split, sorted.
-
-        Raises:
-            ValueError: if the store has no such split.
-        """
-        splits = self.splits()
-        if split not in splits:
-            held = ", ".join(f"{name} ({len(scenes)} scenes)" for name, scenes in splits.items())
-            raise ValueError(f"{self.path}: no split {split!r}; it holds {held or 'no scene'}.")
-        return splits[split]
-
-    def entry(self, name: str) -> Mapping[str, Any]:
-        """The manifest's entry of a scene.
-
-        Raises:
-            ValueError: if the store has no such scene.
-        """
-        if name not in self.entries:
-            raise ValueError(f"{self.path}: no scene {name!r}; it holds {len(self.entries)} other scenes.")
-        return self.entries[name]
-
-    def num_vertices(self, name: str) -> int:
-        return int(self.entry(name)["num_vertices"])
 
     def has_labels(self, name: str) -> bool:
         return "raw_label" in self.entry(name)["files"]
@@ -119,27 +89,20 @@ class Store:
                 )
         return Scene(name, **arrays)
 
-    def class_statistics(self, split: str) -> ClassStatistics:
-        """Points and scenes of each class in the labelled scenes of a split, from the manifest alone.
-
-        Raises:
-            ValueError: if there is no such split or none of its scenes is labelled.
-        """
-        names = [name for name in self.scene_names(split) if self.has_labels(name)]
-        if not names:
-            raise ValueError(f"{self.path}: no scene of split {split!r} is labelled; it has no class counts.")
-        return count_classes([self.entries[name] for name in names], self.label_space)
+    def read(self, name: str) -> Scene:
+        return read_whole(self.load(name))
 
 
-def count_classes(entries: list[Mapping[str, Any]], label_space: LabelSpace) -> ClassStatistics:
-    """Class statistics of scenes from their manifest entries."""
-    position = {raw_id: index for index, raw_id in enumerate(label_space.raw_ids)}
-    points = torch.zeros(label_space.num_classes, dtype=torch.int64)
-    samples = torch.zeros(label_space.num_classes, dtype=torch.int64)
-    for entry in entries:
-        for raw_id, count in entry["class_points"].items():
-            index = position.get(int(raw_id))
-            if index is not None and count > 0:
-                points[index] += count
-                samples[index] += 1
-    return ClassStatistics(points, samples, len(entries))
+def read_whole(scene: Scene) -> Scene:
+    """A scene in memory, with what training needs of it: here the disk is waited for."""
+
+    def copied(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+        return None if values is None else np.array(values)
+
+    return Scene(
+        scene.name,
+        np.array(scene.xyz_m),
+        rgb=copied(scene.rgb),
+        normal=copied(scene.normal),
+        raw_label=copied(scene.raw_label),
+    )

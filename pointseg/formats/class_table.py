@@ -32,6 +32,8 @@ class ClassTable:
 def read_class_table(path: Path, name: str, *, unlabelled_raw_id: int | None = None) -> ClassTable:
     """Read classes.csv: ``raw_id,name[,group][,ignore][,r,g,b]``; other columns are left alone.
 
+    A column ``id`` stands for ``raw_id`` where there is none of that name.
+
     Args:
         path: the file; the order of its rows is the order of the train indices.
         name: name of the label set.
@@ -91,6 +93,8 @@ def _read_rows(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
             columns = [(column or "").strip() for column in reader.fieldnames or []]
+            if "raw_id" not in columns:
+                columns = ["raw_id" if column == "id" else column for column in columns]
             missing = [column for column in needed if column not in columns]
             if missing:
                 raise ValueError(f"no column {', '.join(missing)}; it has {', '.join(columns) or 'none'}")

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field, field_validator
-from torch import nn
+from torch import Tensor, nn
 
-from pointseg.config import Config
+from pointseg.core.batch import SceneBatch
+from pointseg.models.backbone import BackboneConfig
 from pointseg.models.blocks import BasicBlock
 from pointseg.models.recompute import recomputed
 from pointseg.sparse import (
@@ -43,7 +44,7 @@ BLOCKS: dict[Variant, tuple[int, ...]] = {
 }
 
 
-class MinkUNetConfig(Config):
+class MinkUNetConfig(BackboneConfig):
     """Which MinkUNet; what is not given follows from the variant.
 
     34D is the network of the LGround recipe (Res16UNet34D): stem kernel 3, batch-norm momentum 0.02 and no
@@ -189,6 +190,11 @@ class MinkUNet(nn.Module):
             if isinstance(module, SparseConv3d):
                 fan_out = module.out_channels * module.kernel_size**3
                 nn.init.normal_(module.kernel, std=(2.0 / fan_out) ** 0.5)
+
+    def rows(self, batch: SceneBatch) -> Tensor:
+        """(M, D) features of the voxels of a batch, in its order."""
+        embedded: SparseTensor = self(SparseTensor(batch.features, Grid(batch.coords)))
+        return embedded.features
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         given = x.grid

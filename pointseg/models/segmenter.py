@@ -1,4 +1,4 @@
-"""Segmenter: backbone and head, from a batch of voxels to class scores for each voxel."""
+"""Segmenter: backbone and head, from a batch to class scores for each of its rows, voxels or pixels."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from pointseg.core.batch import SceneBatch
+from pointseg.core.batch import Batch
 from pointseg.core.prediction import Prediction
 from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig
 from pointseg.sparse.engines import AUTO, using_engine
-from pointseg.sparse.grid import Grid
-from pointseg.sparse.tensor import SparseTensor
 
 
 class Segmenter(nn.Module):
-    """A sparse backbone followed by a head; it owns every learned parameter of the network.
+    """A backbone followed by a head; it owns every learned parameter of the network.
 
     Args:
-        backbone: maps SparseTensor (M, C) to SparseTensor (M, D) on the same grid; has ``out_channels`` = D.
+        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows; has ``out_channels`` = D.
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
         engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
@@ -57,11 +55,11 @@ class Segmenter(nn.Module):
             )
         self.evaluation_offset = offset
 
-    def forward(self, batch: SceneBatch, progress: float = 0.0) -> Prediction:
-        """Prediction with one row for each voxel of the batch, in the batch's order."""
+    def forward(self, batch: Batch, progress: float = 0.0) -> Prediction:
+        """Prediction with one row for each voxel or pixel of the batch, in the batch's order."""
         with nullcontext() if self.engine == AUTO else using_engine(self.engine):
-            embedded = self.backbone(SparseTensor(batch.features, Grid(batch.coords)))
-        prediction: Prediction = self.head(embedded.features, batch.labels, progress)
+            features = self.backbone.rows(batch)  # type: ignore[operator]
+        prediction: Prediction = self.head(features, batch.labels, progress)
         if self.training or self.evaluation_offset is None:
             return prediction
         return replace(prediction, logits=prediction.logits + self.evaluation_offset)

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import torch
 
 from pointseg.core.labels import LabelSpace
-from pointseg.data.pipeline import ScenePipeline
-from pointseg.experiment import Experiment
+from pointseg.data.source import Source
+from pointseg.experiment import AnyPipeline, Experiment
 from pointseg.models.segmenter import Segmenter
 from pointseg.run.distributed import choose_device
 from pointseg.run.folder import RunFolder
@@ -38,9 +38,14 @@ class TrainedRun:
     experiment: Experiment
     label_space: LabelSpace
     segmenter: Segmenter
-    pipeline: ScenePipeline
+    pipeline: AnyPipeline
     device: torch.device
     step: int
+
+    def open_data(self, path: Path | None = None) -> Source:
+        """The data of the training, or those at another path in the same layout."""
+        data = self.experiment.data
+        return (data if path is None else data.model_copy(update={"path": path})).open()
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointseg.core.batch import SceneBatch
+from pointseg.core.batch import Batch
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import Prediction
 from pointseg.metrics.collapse import CollapseReport, CollapseSums
@@ -20,7 +20,7 @@ class CollapseWatch:
     """Adds up the labelled voxels of every batch that a segmenter predicts while it is watched.
 
     Args:
-        segmenter: maps a SceneBatch to a Prediction; has ``feature_channels``.
+        segmenter: maps a Batch to a Prediction; has ``feature_channels``.
         label_space: its classes.
         device: where it runs.
     """
@@ -40,7 +40,7 @@ class CollapseWatch:
             handle.remove()
 
     def _add(self, module: nn.Module, inputs: tuple[Any, ...], prediction: Prediction) -> None:
-        batch: SceneBatch = inputs[0]
+        batch: Batch = inputs[0]
         self.sums.update(prediction.features, prediction.logits, batch.labels)
         self._classifier_weight = prediction.classifier_weight
 

@@ -17,9 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pointseg.core.image import ImageScene
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
-from pointseg.data.store import Store
+from pointseg.data.source import Source
 from pointseg.formats.label_text import write_labels
 from pointseg.metrics.collapse import CollapseReport
 from pointseg.metrics.confusion import Confusion
@@ -102,7 +103,7 @@ def evaluate(
         logit_adjustment_tau=logit_adjustment_tau,
         engine=engine,
     )
-    store = Store.open(data or run.experiment.data.path)
+    store = run.open_data(data)
     if store.label_space != run.label_space:
         raise ValueError(
             f"{store.path} is prepared for label set {store.label_space.name!r}, the run was trained for "
@@ -136,8 +137,8 @@ def evaluate(
 
 
 def predict_store(
-    run: TrainedRun, store: Store, names: Sequence[str], *, views: int | None = None
-) -> Iterator[tuple[Scene, ScenePrediction]]:
+    run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None
+) -> Iterator[tuple[Scene | ImageScene, ScenePrediction]]:
     """Each scene of a store with its prediction, under a progress bar with the time left."""
     options = run.experiment.evaluate
     columns = (
@@ -162,7 +163,7 @@ def predict_store(
             yield scene, next(predicted)
 
 
-def _save_text(folder: Path, run: TrainedRun, scene: Scene, prediction: ScenePrediction) -> None:
+def _save_text(folder: Path, run: TrainedRun, scene: Scene | ImageScene, prediction: ScenePrediction) -> None:
     assert scene.raw_label is not None
     for part, raw_id in (("pred", run.label_space.decode(prediction.train_index)), ("gt", scene.raw_label)):
         (folder / part).mkdir(parents=True, exist_ok=True)

@@ -11,16 +11,14 @@ from itertools import islice
 
 import torch
 
-from pointseg.core.batch import SceneBatch
+from pointseg.core.batch import Batch
 from pointseg.core.statistics import ClassStatistics
 from pointseg.data.dataset import SceneReader
 from pointseg.data.loader import BatchPlan, derived_seed, train_loader
-from pointseg.data.paste import InstancePaster
-from pointseg.data.pipeline import ScenePipeline
 from pointseg.data.prefetch import prefetch
 from pointseg.data.sampling import classes_of_scenes, repeat_factors
-from pointseg.data.store import Store
-from pointseg.experiment import Experiment
+from pointseg.data.source import Source
+from pointseg.experiment import AnyPipeline, Experiment
 from pointseg.run.distributed import Processes
 from pointseg.run.state import TrainingState
 from pointseg.sparse.engines import AUTO, current_engine
@@ -40,19 +38,19 @@ class TrainingJob:
         train_names: labelled scenes to train on.
         val_names: labelled scenes to validate on; may be empty.
         plan: the batches.
-        paste: puts objects of other scenes into training scenes, or None.
+        reader: reads the scenes of a batch.
         pipeline: scenes to batches, on the device.
         total_steps: steps of the whole training.
     """
 
     experiment: Experiment
     processes: Processes
-    store: Store
+    store: Source
     train_names: tuple[str, ...]
     val_names: tuple[str, ...]
     plan: BatchPlan
-    paste: InstancePaster | None
-    pipeline: ScenePipeline
+    reader: SceneReader
+    pipeline: AnyPipeline
     total_steps: int
 
     @classmethod
@@ -72,9 +70,6 @@ class TrainingJob:
         repeat = None
         if data.repeat_threshold is not None:
             repeat = repeat_factors(classes_of_scenes(store, train_names), data.repeat_threshold)
-        paste = None
-        if data.paste is not None:
-            paste = InstancePaster(store, train_names, data.paste, seed=experiment.seed)
         plan = BatchPlan(
             [store.num_vertices(name) for name in train_names],
             batch_size=options.batch_size,
@@ -95,7 +90,7 @@ class TrainingJob:
             train_names=train_names,
             val_names=() if data.val_split is None else labelled(store, data.val_split),
             plan=plan,
-            paste=paste,
+            reader=data.build_reader(store, train_names, seed=experiment.seed),  # type: ignore[arg-type]
             pipeline=experiment.build_pipeline(store.label_space, processes.device),
             total_steps=total_steps,
         )
@@ -111,7 +106,7 @@ class TrainingJob:
         """Class counts of the training split."""
         return self.store.class_statistics(self.experiment.data.train_split)
 
-    def steps(self, first: int) -> Iterator[Iterator[SceneBatch]]:
+    def steps(self, first: int) -> Iterator[Iterator[Batch]]:
         """The batches of this process for step ``first``, ``first + 1``, ... to the end of the training.
 
         Batch numbers count steps, then the batches of a step, then processes; so two processes see what one
@@ -124,9 +119,8 @@ class TrainingJob:
         for _ in range(first, self.total_steps):
             yield islice(batches, options.accumulate)
 
-    def _augmented(self, numbers: range) -> Iterator[SceneBatch]:
-        reader = SceneReader(self.store, self.train_names, self.paste)
-        for batch in train_loader(reader, self.plan, numbers, workers=self.experiment.train.workers):
+    def _augmented(self, numbers: range) -> Iterator[Batch]:
+        for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
             seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
             yield self.pipeline.train_batch(batch.scenes, seed)
 
@@ -168,7 +162,7 @@ class TrainingJob:
         )
 
 
-def labelled(store: Store, split: str) -> tuple[str, ...]:
+def labelled(store: Source, split: str) -> tuple[str, ...]:
     """The labelled scenes of a split.
 
     Raises:

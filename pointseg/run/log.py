@@ -44,7 +44,7 @@ class RunLog:
             **{f"loss/{name}": value for name, value in report.parts.items()},
             "lr": report.lr,
             "grad_norm": report.grad_norm,
-            "voxels": report.num_voxels,
+            "rows": report.num_rows,
             "seconds_per_step": round(seconds, 4),
         }
         self._row(step, "train", values)

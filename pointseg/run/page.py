@@ -69,7 +69,7 @@ def page(view: SceneView, summary: SceneSummary) -> str:
 
 def _arrays(view: SceneView, summary: SceneSummary) -> dict[str, npt.NDArray[Any]]:
     """Per point, in the compact types that the page reads; only what there is."""
-    xyz = np.asarray(view.scene.xyz_m, dtype=np.float64)
+    xyz = np.asarray(view.scan.xyz_m, dtype=np.float64)
     origin, extent = _box(xyz)
     place = np.full(view.label_space.num_classes + 1, NO_CLASS, dtype=np.uint16)
     for position, entry in enumerate(summary.classes):
@@ -81,8 +81,8 @@ def _arrays(view: SceneView, summary: SceneSummary) -> dict[str, npt.NDArray[Any
         arrays["truth"] = place[np.where(view.truth >= 0, view.truth, -1)]
     if view.predicted is not None:
         arrays["predicted"] = place[np.where(view.predicted >= 0, view.predicted, -1)]
-    assert view.scene.normal is not None
-    arrays["normal"] = np.rint(np.clip(view.scene.normal, -1, 1) * 127).astype(np.int8)
+    assert view.scan.normal is not None
+    arrays["normal"] = np.rint(np.clip(view.scan.normal, -1, 1) * 127).astype(np.int8)
     arrays["color"] = np.ascontiguousarray(view.input_colors())
     if view.confidence is not None:
         arrays["confidence"] = np.rint(np.clip(view.confidence, 0, 1) * 255).astype(np.uint8)
@@ -107,12 +107,12 @@ def _pack(arrays: dict[str, npt.NDArray[Any]]) -> tuple[list[dict[str, Any]], st
 
 
 def _facts(view: SceneView, summary: SceneSummary) -> dict[str, Any]:
-    xyz = np.asarray(view.scene.xyz_m)
+    xyz = np.asarray(view.scan.xyz_m)
     origin, extent = _box(xyz.astype(np.float64))
     camera = aim_camera(view)
-    assert view.scene.normal is not None
-    can_cull = are_oriented(xyz, view.scene.normal)
-    open_m = xyz[faces_camera(xyz, view.scene.normal, camera.eye)] if can_cull else xyz
+    assert view.scan.normal is not None
+    can_cull = are_oriented(xyz, view.scan.normal)
+    open_m = xyz[faces_camera(xyz, view.scan.normal, camera.eye)] if can_cull else xyz
     lid_m = ceiling_height_m(open_m)
     labels = view.label_space
     return {

@@ -10,8 +10,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from pointseg.core.image import ImageScene
 from pointseg.formats.clouds import estimate_normals
 from pointseg.run.camera import Camera, choose_camera
 from pointseg.run.scene_view import (
@@ -84,29 +85,48 @@ def write_picture(view: SceneView, summary: SceneSummary, path: Path) -> None:
         summary: its numbers.
         path: the file to write.
     """
+    panels, images = _flat(view, summary) if isinstance(view.scene, ImageScene) else _in_space(view, summary)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _compose(view, summary, panels, images).save(path)
+
+
+def _in_space(view: SceneView, summary: SceneSummary) -> tuple[list[Panel], Pictures]:
+    """Panels and pictures of a scan."""
     view = with_normals(view.thinned(MAX_POINTS))
     panels = panels_of(view, summary)
     camera = aim_camera(view)
-    shown = front_of(view.scene.xyz_m, view.scene.normal, camera.eye)
-    xyz, normal = np.asarray(view.scene.xyz_m)[shown], np.asarray(view.scene.normal)[shown]
+    shown = front_of(view.scan.xyz_m, view.scan.normal, camera.eye)
+    xyz, normal = np.asarray(view.scan.xyz_m)[shown], np.asarray(view.scan.normal)[shown]
     drawing = draw(xyz, normal, disc_radius_m(xyz), camera, PANEL_PX)
     images = [drawing.paint(panel.colors[shown], PAPER, shading=panel.shading) for panel in panels]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _compose(view, summary, panels, images).save(path)
+    return panels, images
+
+
+def _flat(view: SceneView, summary: SceneSummary) -> tuple[list[Panel], Pictures]:
+    """Panels and pictures of a photograph: fitted into the panel, on paper."""
+    assert isinstance(view.scene, ImageScene)
+    panels = panels_of(view, summary)
+    images = []
+    for panel in panels:
+        picture = Image.fromarray(view.scene.as_picture(panel.colors))
+        is_photo = panel.title == "Input"
+        way = Image.Resampling.BICUBIC if is_photo else Image.Resampling.NEAREST
+        images.append(np.asarray(ImageOps.pad(picture, PANEL_PX, way, color=PAPER)))
+    return panels, images
 
 
 def aim_camera(view: SceneView) -> Camera:
     """The camera for the panels and every other picture of 4:3; a few vertices are enough to choose it."""
     few = view.thinned(40_000)
     labels = few.truth if few.truth is not None else few.predicted
-    return choose_camera(few.scene.xyz_m, few.scene.normal, labels, PANEL_PX[0] / PANEL_PX[1])
+    return choose_camera(few.scan.xyz_m, few.scan.normal, labels, PANEL_PX[0] / PANEL_PX[1])
 
 
 def with_normals(view: SceneView) -> SceneView:
     """The view with normals: its own, or estimated ones."""
-    if view.scene.normal is not None:
+    if view.scan.normal is not None:
         return view
-    return replace(view, scene=replace(view.scene, normal=estimate_normals(view.scene.xyz_m)))
+    return replace(view, scene=replace(view.scan, normal=estimate_normals(view.scan.xyz_m)))
 
 
 def _compose(view: SceneView, summary: SceneSummary, panels: list[Panel], images: Pictures) -> Image.Image:

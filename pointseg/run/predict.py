@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pointseg.core.image import ImageScene
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
+from pointseg.data.image_pipeline import ImagePipeline
 from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline
+from pointseg.experiment import AnyPipeline
 from pointseg.run.tiles import select_vertices, split_into_tiles
 
 if TYPE_CHECKING:
@@ -27,13 +30,13 @@ CONTEXT_VOXELS = 100
 
 def predict_scenes(
     segmenter: nn.Module,
-    pipeline: ScenePipeline,
-    scenes: Iterable[Scene],
+    pipeline: AnyPipeline,
+    scenes: Iterable[Scene | ImageScene],
     *,
     views: int = 1,
     max_tile_points: int | None = None,
 ) -> Iterator[ScenePrediction]:
-    """Predict every vertex of every scene, in file order.
+    """Predict every vertex of every scene in file order, or every pixel of every image in reading order.
 
     The class probabilities of all test-time views are summed vertex by vertex, then the most probable class
     is taken. Memory is bounded by one scene (or one tile) at a time; nothing of it depends on the other
@@ -58,13 +61,18 @@ def predict_scenes(
         raise ValueError(f"max_tile_points must be at least 1; got {max_tile_points}.")
     for scene in scenes:
         with evaluation_mode(segmenter):
-            prediction = _predict_one(segmenter, pipeline, scene, views, max_tile_points)
+            if isinstance(scene, ImageScene):
+                assert isinstance(pipeline, ImagePipeline)
+                prediction = _predict_image(segmenter, pipeline, scene, views)
+            else:
+                assert isinstance(pipeline, ScenePipeline)
+                prediction = _predict_one(segmenter, pipeline, scene, views, max_tile_points)
         yield prediction
 
 
 def predict_scene(
     run: TrainedRun,
-    scene: Scene | Path | str,
+    scene: Scene | ImageScene | Path | str,
     *,
     views: int = 1,
     max_tile_points: int | None = None,
@@ -74,13 +82,22 @@ def predict_scene(
     Raises:
         ValueError: if the file cannot be read as points, or see :func:`predict_scenes`.
     """
-    if not isinstance(scene, Scene):
-        from pointseg.run.cloud_file import read_cloud_file
-
-        scene = read_cloud_file(Path(scene), want_normals="normal" in run.pipeline.features).scene
+    if isinstance(scene, Path | str):
+        scene = read_any_file(run, Path(scene))
     return next(
         predict_scenes(run.segmenter, run.pipeline, [scene], views=views, max_tile_points=max_tile_points)
     )
+
+
+def read_any_file(run: TrainedRun, path: Path) -> Scene | ImageScene:
+    """A cloud of points or an image, whichever the run predicts."""
+    if isinstance(run.pipeline, ImagePipeline):
+        from pointseg.run.image_file import read_image_file
+
+        return read_image_file(path)
+    from pointseg.run.cloud_file import read_cloud_file
+
+    return read_cloud_file(path, want_normals="normal" in run.pipeline.features).scene
 
 
 @contextlib.contextmanager
@@ -132,3 +149,19 @@ def _predict_vertices(
     assert total is not None
     best, winner = total.max(dim=1)
     return best / views, winner
+
+
+@torch.inference_mode()
+def _predict_image(
+    segmenter: nn.Module, pipeline: ImagePipeline, image: ImageScene, views: int
+) -> ScenePrediction:
+    """The probabilities of all views, made as large as the image and summed there."""
+    total: Tensor | None = None
+    for view in range(views):
+        batch = pipeline.eval_batch([image], view=view)
+        probabilities = segmenter(batch).logits.float().softmax(dim=1)
+        pixels = pipeline.to_pixels(probabilities, batch, image, view)
+        total = pixels if total is None else total.add_(pixels)
+    assert total is not None
+    best, winner = total.flatten(1).max(dim=0)
+    return ScenePrediction(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())

@@ -14,8 +14,9 @@ from rich.table import Table
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.formats.ply import write_ply
-from pointseg.run.checkpoint import load_run
+from pointseg.run.checkpoint import TrainedRun, load_run
 from pointseg.run.cloud_file import read_cloud_file
+from pointseg.run.image_file import IMAGE_SUFFIXES, read_image_file, write_class_image
 from pointseg.run.predict import predict_scene
 
 #: The largest scene of ScanNet has 552,614 vertices, so all of them are predicted whole.
@@ -56,11 +57,16 @@ def predict_file(
         FileNotFoundError: if there is no such run or file.
         ValueError: if the file cannot be read as points, or ``output`` is no .ply file.
     """
+    if source.suffix.lower() in IMAGE_SUFFIXES:
+        loaded = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
+        return _predict_image_file(loaded, source, output, views, console)
     if output.suffix.lower() != ".ply":
         raise ValueError(f"{output}: the labelled cloud is written as PLY; name it <something>.ply.")
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder to write {output.name} into.")
     trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
+    if trained.experiment.data.kind != "scans":
+        raise ValueError(f"{source}: this run was trained on images; give a .jpg or .png file.")
     file = read_cloud_file(source, want_normals="normal" in trained.pipeline.features)
     prediction = predict_scene(trained, file.scene, views=views, max_tile_points=max_points)
     labels, train_index = trained.label_space, prediction.train_index
@@ -77,6 +83,23 @@ def predict_file(
     if console is not None:
         console.print(_table(labels, prediction))
         console.print(f"{len(train_index):,} points -> {escape(str(output))}", highlight=False)
+    return prediction
+
+
+def _predict_image_file(
+    run: TrainedRun, source: Path, output: Path, views: int, console: Console | None
+) -> ScenePrediction:
+    """The same for a photograph, as a palette PNG."""
+    if run.experiment.data.kind != "images":
+        raise ValueError(f"{source}: an image, and this run was trained on scans; give a file of points.")
+    if output.suffix.lower() != ".png" or not output.parent.is_dir():
+        raise ValueError(f"{output}: the labelled image is written as PNG into a folder that exists.")
+    image = read_image_file(source)
+    prediction = predict_scene(run, image, views=views)
+    write_class_image(output, image, prediction, run.label_space)
+    if console is not None:
+        console.print(_table(run.label_space, prediction))
+        console.print(f"{image.width} x {image.height} pixels -> {escape(str(output))}", highlight=False)
     return prediction
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
@@ -34,7 +35,7 @@ class SceneView:
         confidence: (P,) probability of the predicted class, or None.
     """
 
-    scene: Scene
+    scene: Scene | ImageScene
     label_space: LabelSpace
     truth: Indices | None = None
     predicted: Indices | None = None
@@ -42,7 +43,7 @@ class SceneView:
 
     @classmethod
     def of(
-        cls, scene: Scene, label_space: LabelSpace, prediction: ScenePrediction | None = None
+        cls, scene: Scene | ImageScene, label_space: LabelSpace, prediction: ScenePrediction | None = None
     ) -> SceneView:
         return cls(
             scene,
@@ -51,6 +52,12 @@ class SceneView:
             None if prediction is None else prediction.train_index,
             None if prediction is None else prediction.confidence,
         )
+
+    @property
+    def scan(self) -> Scene:
+        """The scene where it is a scan, which the drawing in space needs."""
+        assert isinstance(self.scene, Scene)
+        return self.scene
 
     @property
     def num_vertices(self) -> int:
@@ -80,7 +87,7 @@ class SceneView:
         """(P, 3) colours of the scan; shades of its height where the scan has none."""
         if self.scene.rgb is not None:
             return np.asarray(self.scene.rgb)
-        z = np.asarray(self.scene.xyz_m[:, 2], dtype=np.float64)
+        z = np.asarray(self.scan.xyz_m[:, 2], dtype=np.float64)
         low, high = np.percentile(z, (1, 99)) if len(z) else (0.0, 1.0)
         height = np.clip((z - low) / max(high - low, 1e-6), 0, 1)[:, None]
         below, above = np.array([58, 82, 120.0]), np.array([240, 226, 190.0])
@@ -92,7 +99,7 @@ class SceneView:
         def pick(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
             return None if values is None else values[rows]
 
-        old = self.scene
+        old = self.scan
         scene = Scene(old.name, old.xyz_m[rows], rgb=pick(old.rgb), normal=pick(old.normal))
         return SceneView(
             scene, self.label_space, pick(self.truth), pick(self.predicted), pick(self.confidence)

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointseg.core.batch import SceneBatch
+from pointseg.core.batch import Batch
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
-from pointseg.data.pipeline import ScenePipeline
-from pointseg.experiment import Experiment
+from pointseg.experiment import AnyPipeline, Experiment
 from pointseg.losses.base import Objective
 from pointseg.models.segmenter import Segmenter
 from pointseg.optim.average import WeightAverage
@@ -28,7 +27,7 @@ class Learner(nn.Module):
         self.segmenter = segmenter
         self.objective = objective
 
-    def forward(self, batch: SceneBatch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         loss, parts = self.objective(batch.supervise(self.segmenter(batch, progress), progress))
         return loss, parts
 
@@ -68,7 +67,7 @@ class TrainingState:
         experiment: Experiment,
         statistics: ClassStatistics,
         label_space: LabelSpace,
-        pipeline: ScenePipeline,
+        pipeline: AnyPipeline,
         processes: Processes,
     ) -> tuple[TrainingState, str]:
         """The state before the first step, the same on all processes; and a notice for the user, or ""."""

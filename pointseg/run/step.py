@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from pointseg.core.batch import SceneBatch
+from pointseg.core.batch import Batch
 from pointseg.data.loader import derived_seed
 from pointseg.experiment import Experiment
 from pointseg.run.distributed import Processes
@@ -31,7 +31,7 @@ class StepReport:
         parts: the same for each loss, unweighted.
         lr: learning rate.
         grad_norm: norm of the gradient before clipping.
-        num_voxels: voxels of this process.
+        num_rows: voxels or pixels of this process.
         skipped: names of the scenes because of which the step was skipped; empty for a step that was taken.
     """
 
@@ -39,7 +39,7 @@ class StepReport:
     parts: dict[str, float]
     lr: float
     grad_norm: float
-    num_voxels: int
+    num_rows: int
     skipped: tuple[str, ...] = ()
 
     @property
@@ -61,7 +61,7 @@ class StepResult:
         norm: norm of the gradient before clipping, a scalar.
         bad: whether the step was skipped, a scalar; the same on all processes.
         lr: learning rate.
-        num_voxels: voxels of this process.
+        num_rows: voxels or pixels of this process.
     """
 
     step: int
@@ -71,7 +71,7 @@ class StepResult:
     norm: Tensor
     bad: Tensor
     lr: float
-    num_voxels: int
+    num_rows: int
 
     def read(self, processes: Processes) -> StepReport:
         """The numbers, in one transfer; to be called on all processes alike."""
@@ -87,12 +87,12 @@ class StepResult:
             # A gradient that is not finite does not tell whose it is; nor does another process's loss.
             mine = [] if processes.any(bool(suspects))[0] and not suspects else suspects or self.names
             skipped = processes.names_of([name for names in mine for name in names], where=True)
-        return StepReport(sum(losses) / count, means, self.lr, norm, self.num_voxels, skipped)
+        return StepReport(sum(losses) / count, means, self.lr, norm, self.num_rows, skipped)
 
 
 def train_step(
     state: TrainingState,
-    batches: Iterable[SceneBatch],
+    batches: Iterable[Batch],
     experiment: Experiment,
     total_steps: int,
     processes: Processes,
@@ -110,7 +110,7 @@ def train_step(
     losses: list[Tensor] = []
     parts: list[dict[str, Tensor]] = []
     names: list[tuple[str, ...]] = []
-    num_voxels = 0
+    num_rows = 0
     for number, batch in enumerate(batches, start=1):
         with _local_gradients(state, until=number == options.accumulate):
             with _autocast(options.amp, processes.device):
@@ -118,7 +118,7 @@ def train_step(
             losses.append(loss.detach())
             parts.append(batch_parts)
             names.append(batch.names)
-            num_voxels += batch.num_voxels
+            num_rows += batch.num_rows
             # A loss that is not finite makes every gradient NaN, on all processes.
             share = torch.where(losses[-1].isfinite(), 1.0 / options.accumulate, math.nan)
             state.scaler.scale(loss * share).backward()
@@ -128,7 +128,7 @@ def train_step(
     _move(state, norm, unless=bad)
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
-    return StepResult(state.step, losses, parts, names, norm, bad, lr, num_voxels)
+    return StepResult(state.step, losses, parts, names, norm, bad, lr, num_rows)
 
 
 def _set_learning_rate(state: TrainingState, experiment: Experiment, total_steps: int) -> float:

@@ -7,7 +7,6 @@ from typing import Literal
 
 from rich.console import Console
 
-from pointseg.data.store import Store
 from pointseg.formats.submission import SubmissionCheck, check_submission, write_submission
 from pointseg.run.check_submission import print_advice
 from pointseg.run.checkpoint import load_run
@@ -44,7 +43,7 @@ def submit(
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder; make it first.")
     run = load_run(run_folder, checkpoint=checkpoint, device=device, engine=engine)
-    store = Store.open(data or run.experiment.data.path)
+    store = run.open_data(data)
     names = store.scene_names(split)
     expected = {name: store.num_vertices(name) for name in names}
     rejected = output.with_name(f"{output.name}.rejected")

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pointseg.data.pipeline import ScenePipeline
-from pointseg.data.store import Store
-from pointseg.experiment import EvaluateConfig
+from pointseg.data.source import Source
+from pointseg.experiment import AnyPipeline, EvaluateConfig
 from pointseg.metrics.collapse import CollapseReport
 from pointseg.metrics.confusion import Confusion
 from pointseg.metrics.report import Report
@@ -34,8 +33,8 @@ class Validation:
 
 def validate(
     network: nn.Module,
-    pipeline: ScenePipeline,
-    store: Store,
+    pipeline: AnyPipeline,
+    store: Source,
     names: Sequence[str],
     options: EvaluateConfig,
     processes: Processes,

@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from pointseg.core.image import ImageScene
 from pointseg.core.scene import Scene
-from pointseg.data.dataset import read_whole
-from pointseg.data.store import Store
+from pointseg.data.source import Source
+from pointseg.data.store import Store, read_whole
 from pointseg.run.camera import Camera
 from pointseg.run.checkpoint import load_run
-from pointseg.run.cloud_file import read_cloud_file
 from pointseg.run.folder import RunFolder
 from pointseg.run.open3d_view import Open3DError, has_display, show_window, write_open3d_picture
 from pointseg.run.page import write_page
 from pointseg.run.picture import aim_camera, panels_of, with_normals, write_picture
-from pointseg.run.predict import predict_scene
+from pointseg.run.predict import predict_scene, read_any_file
 from pointseg.run.scene_view import SceneSummary, SceneView
 from pointseg.run.splat import disc_radius_m
 from pointseg.run.surface import front_of
@@ -86,6 +86,10 @@ def visualise(
     folder = out or (source / "pictures" if is_run else Path("pictures"))
     stem = folder / view.scene.name
     written: list[Path] = []
+    if isinstance(view.scene, ImageScene):
+        # A photograph is seen whole in its picture; there is nothing to turn.
+        write_picture(view, summary, stem.with_name(f"{stem.name}.png"))
+        return [stem.with_name(f"{stem.name}.png")]
     if wanted.png:
         write_picture(view, summary, stem.with_name(f"{stem.name}.png"))
         written.append(stem.with_name(f"{stem.name}.png"))
@@ -116,12 +120,11 @@ def _view_of_run(
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
     run = load_run(path, checkpoint="last" if checkpoint == "last" else "best", device=device, engine=engine)
-    loaded: Scene
+    loaded: Scene | ImageScene
     if Path(scene).suffix and Path(scene).is_file():
-        loaded = read_cloud_file(Path(scene), want_normals="normal" in run.pipeline.features).scene
+        loaded = read_any_file(run, Path(scene))
     else:
-        opened = Store.open(store) if store else run.experiment.data.open()
-        loaded = _load(opened, scene)
+        loaded = _load(run.open_data(store), scene)
     return SceneView.of(loaded, run.label_space, predict_scene(run, loaded, views=views))
 
 
@@ -135,24 +138,24 @@ def _view_of_store(path: Path, scene: str) -> SceneView:
     return SceneView.of(_load(opened, scene), opened.label_space)
 
 
-def _load(store: Store, name: str) -> Scene:
+def _load(store: Source, name: str) -> Scene | ImageScene:
     """The scene, or an error that names a few that exist."""
     names = [known for scenes in store.splits().values() for known in scenes]
     if name not in names:
         raise ValueError(f"{store.path}: no scene {name!r}; it holds {len(names)}, such as {names[:5]}.")
-    return read_whole(store.load(name))
+    return read_whole(found) if isinstance(found := store.load(name), Scene) else found
 
 
 def _open3d_picture(view: SceneView, path: Path) -> None:
     """The prediction, or the truth where nothing was predicted, drawn by Open3D."""
     view = with_normals(view.thinned(OPEN3D_POINTS))
     camera = aim_camera(view)
-    view = view.select(front_of(view.scene.xyz_m, view.scene.normal, camera.eye))
+    view = view.select(front_of(view.scan.xyz_m, view.scan.normal, camera.eye))
     classes = view.predicted if view.predicted is not None else view.truth
     color = view.input_colors() if classes is None else view.class_colors(classes)
-    xyz = np.asarray(view.scene.xyz_m)
-    assert view.scene.normal is not None
-    write_open3d_picture(path, xyz, view.scene.normal, disc_radius_m(xyz), color, camera)
+    xyz = np.asarray(view.scan.xyz_m)
+    assert view.scan.normal is not None
+    write_open3d_picture(path, xyz, view.scan.normal, disc_radius_m(xyz), color, camera)
 
 
 def _window_content(
@@ -161,6 +164,6 @@ def _window_content(
     """Points without the surfaces that hide the inside, their colourings, and where to look from."""
     view = with_normals(view.thinned(WINDOW_POINTS))
     camera = aim_camera(view)
-    view = view.select(front_of(view.scene.xyz_m, view.scene.normal, camera.eye))
+    view = view.select(front_of(view.scan.xyz_m, view.scan.normal, camera.eye))
     colorings = {panel.title: panel.colors for panel in panels_of(view, summary)}
-    return np.asarray(view.scene.xyz_m), colorings, camera
+    return np.asarray(view.scan.xyz_m), colorings, camera

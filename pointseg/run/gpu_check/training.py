@@ -94,7 +94,7 @@ def _steps_per_second(recorder: Recorder, job: TrainingJob) -> dict[str, float]:
         recorder.add("training", f"waits at {place}", count=count)
     return {
         "steps/s": 1 / seconds,
-        "voxels": float(result.num_voxels),
+        "voxels": float(result.num_rows),
         "batches/s alone": 1 / alone,
         "waits per step": float(waits.total()),
         "loss": loss,

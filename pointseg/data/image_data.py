@@ -1,0 +1,255 @@
+"""ImageData and ImageSet: labelled images in the folders that a benchmark comes in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+from pydantic import Field
+
+from pointseg.config import Config
+from pointseg.core.image import ImageScene
+from pointseg.core.labels import LabelSpace, groups_by_points
+from pointseg.data.dataset import SceneReader
+from pointseg.data.image_layouts import LAYOUTS, Layout, LayoutName
+from pointseg.data.image_pipeline import ImagePipeline, covering_scale
+from pointseg.data.source import Source
+from pointseg.data.transforms import TransformConfig
+
+#: Training reads images at most this much larger than its windows need: a random scale of 2 stays sharp.
+_READ_SCALE = 2.0
+
+
+class ImageData(Config):
+    """Options of a data set of images.
+
+    Args:
+        path: its folder.
+        layout: how images and labels lie in it, see ``pointseg.data.image_layouts``.
+        train_split: split to train on.
+        val_split: split to validate on, or None for no validation.
+        size: height and width of training samples; evaluation scales an image so that it covers them, and
+            counts every pixel of its own resolution.
+        scale: range of the random scale of training.
+        color_jitter: largest random change of brightness, contrast and saturation.
+        passes, repeat_threshold: see :class:`pointseg.data.dataset.StoreData`.
+    """
+
+    kind: ClassVar[Literal["scans", "images"]] = "images"
+
+    type: Literal["images"] = "images"
+    path: Path
+    layout: LayoutName = "folder"
+    train_split: str = "train"
+    val_split: str | None = "val"
+    size: tuple[int, int] = (512, 512)
+    scale: tuple[float, float] = (0.5, 2.0)
+    color_jitter: float = Field(default=0.3, ge=0, lt=1)
+    passes: int = Field(default=1, ge=1)
+    repeat_threshold: float | None = Field(default=None, gt=0, le=1)
+
+    def open(self) -> ImageSet:
+        """The images.
+
+        Raises:
+            FileNotFoundError: if there is no such folder or table.
+            ValueError: if images and labels do not belong together.
+        """
+        return ImageSet.open(self.path, self.layout, self.train_split, self.size)
+
+    def check(self, augment: Sequence[TransformConfig], mix3d_p: float) -> None:
+        """Raises ValueError for settings of scans."""
+        if augment or mix3d_p:
+            raise ValueError(
+                "augment and mix3d_p are for scans; images have data.scale and data.color_jitter"
+            )
+
+    def build_reader(self, store: ImageSet, names: Sequence[str], *, seed: int) -> SceneReader:
+        """What loader workers do."""
+        return SceneReader(store, names)
+
+    def build_pipeline(
+        self,
+        label_space: LabelSpace,
+        device: torch.device | str,
+        *,
+        augment: Sequence[TransformConfig] = (),
+        mix3d_p: float = 0.0,
+    ) -> ImagePipeline:
+        """What makes batches on a device."""
+        return ImagePipeline(
+            size=self.size,
+            scale=self.scale,
+            color_jitter=self.color_jitter,
+            label_space=label_space,
+            device=device,
+        )
+
+
+@dataclass(frozen=True)
+class ImageSet(Source):
+    """Images and labels in folders, opened for reading.
+
+    Args:
+        layout: how they lie, and how a label file is read.
+        size: windows of training, which decide at what size it reads images.
+    """
+
+    layout: Layout
+    size: tuple[int, int]
+
+    @classmethod
+    def open(cls, path: Path, layout: LayoutName, train_split: str, size: tuple[int, int]) -> ImageSet:
+        """List the files; classes of the training split are counted once and kept in the user's cache."""
+        path = Path(path)
+        if not path.is_dir():
+            raise FileNotFoundError(f"{path}: no such folder of images.")
+        chosen = LAYOUTS[layout]
+        space, known = chosen.classes(path)
+        entries = {
+            item.name: {
+                "split": item.split,
+                "image": str(item.image.relative_to(path)),
+                "label": None if item.label is None else str(item.label.relative_to(path)),
+                "known": known,
+            }
+            for item in chosen.items(path)
+        }
+        if not any(entry["split"] == train_split for entry in entries.values()):
+            found = sorted({entry["split"] for entry in entries.values()})
+            raise ValueError(
+                f"{path}: no image of split {train_split!r}; found {', '.join(found) or 'none'}."
+            )
+        opened = cls(path, space, _counted(path, space, entries, train_split, chosen), chosen, size)
+        if space.has_groups:
+            return opened
+        points = opened.class_statistics(train_split).points.tolist()
+        grouped = {**space.to_dict(), "classes": [dict(c) for c in space.to_dict()["classes"]]}
+        for of_class, group in zip(grouped["classes"], groups_by_points(points), strict=True):
+            of_class["group"] = group
+        return cls(path, LabelSpace.from_dict(grouped), opened.entries, chosen, size)
+
+    def has_labels(self, name: str) -> bool:
+        return self.entry(name)["label"] is not None
+
+    def load(self, name: str) -> ImageScene:
+        """An image at its own resolution.
+
+        Raises:
+            ValueError: naming the file, if it cannot be read, or image and label do not belong together.
+        """
+        return self._load(name, smaller=False)
+
+    def read(self, name: str) -> ImageScene:
+        """An image at about the size that training needs, decoded at no more."""
+        return self._load(name, smaller=True)
+
+    def _load(self, name: str, *, smaller: bool) -> ImageScene:
+        entry = self.entry(name)
+        image_file = self.path / entry["image"]
+        with open_image(image_file) as opened:
+            width, height = opened.size
+            factor = _READ_SCALE * covering_scale(height, width, self.size)
+            sides = (max(1, round(width * factor)), max(1, round(height * factor)))
+            smaller = smaller and factor < 1
+            if smaller:
+                # JPEG can be decoded at a half, a quarter or an eighth, for a part of the time.
+                opened.draft("RGB", sides)
+            picture = decoded(image_file, opened)
+        raw = None
+        if entry["label"] is not None:
+            file = self.path / entry["label"]
+            raw = _label(file, self.layout, entry["known"])
+            if raw.shape != (height, width):
+                raise ValueError(
+                    f"{file}: the label has {raw.shape[1]} x {raw.shape[0]} pixels, its image {image_file} "
+                    f"{width} x {height}. They must be of one size."
+                )
+        if smaller:
+            picture = picture.resize(sides, Image.Resampling.BILINEAR)
+            if raw is not None:
+                rows = (np.arange(sides[1]) + 0.5) * height / sides[1]
+                columns = (np.arange(sides[0]) + 0.5) * width / sides[0]
+                raw = raw[rows.astype(np.int64)[:, None], columns.astype(np.int64)]
+        rgb = np.array(picture, dtype=np.uint8)
+        return ImageScene(
+            name,
+            rgb.shape[0],
+            rgb.shape[1],
+            rgb.reshape(-1, 3),
+            None if raw is None else np.ascontiguousarray(raw, np.int32).reshape(-1),
+        )
+
+
+def open_image(file: Path) -> Image.Image:
+    """An image whose header is read.
+
+    Raises:
+        ValueError: if it cannot be.
+    """
+    try:
+        return Image.open(file)
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{file}: cannot be read as an image ({error}).") from None
+
+
+def decoded(file: Path, opened: Image.Image) -> Image.Image:
+    """Its pixels in RGB."""
+    try:
+        return opened.convert("RGB")
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{file}: cannot be read as an image ({error}).") from None
+
+
+def _label(file: Path, layout: Layout, known: Sequence[int]) -> npt.NDArray[np.int32]:
+    """(H, W) raw ids, checked."""
+    try:
+        raw = layout.read_label(file)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{file}: cannot be read as a label image ({error}).") from None
+    if raw.ndim != 2:
+        raise ValueError(f"{file}: expected a label image of one channel; got shape {raw.shape}.")
+    present = np.unique(raw)
+    unknown = np.setdiff1d(present, np.asarray(known))
+    if len(unknown):
+        raise ValueError(f"{file}: label ids {unknown[:10].tolist()} are not in the table of classes.")
+    return raw
+
+
+def _counted(
+    path: Path, space: LabelSpace, entries: Mapping[str, dict[str, Any]], split: str, layout: Layout
+) -> dict[str, dict[str, Any]]:
+    """The entries with pixels of each, and class points of those of the split."""
+    wanted = [(n, e["image"], e["label"]) for n, e in entries.items() if e["split"] == split]
+    stats = [(path / e).stat() for _, e, _ in wanted] + [(path / e).stat() for *_, e in wanted if e]
+    key = repr((str(path.resolve()), space.to_dict(), wanted, [(s.st_size, s.st_mtime_ns) for s in stats]))
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pointseg"
+    file = folder / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    if file.is_file():
+        counts = json.loads(file.read_text(encoding="utf-8"))
+    else:
+        counts = {}
+        for name, _, label in wanted:
+            if label is not None:
+                raw = _label(path / label, layout, entries[name]["known"])
+                ids, points = np.unique(raw, return_counts=True)
+                counts[name] = dict(zip(map(str, ids.tolist()), points.tolist(), strict=True))
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(counts), encoding="utf-8")
+        partial.replace(file)
+    result = {}
+    for name, entry in entries.items():
+        with open_image(path / entry["image"]) as opened:
+            pixels = opened.size[0] * opened.size[1]
+        result[name] = {**entry, "num_vertices": pixels, "class_points": counts.get(name, {})}
+    return result

@@ -1,0 +1,94 @@
+"""ImageUNet: a small residual U-Net for images, which learns from scratch on a CPU in minutes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pointseg.core.batch import ImageBatch
+from pointseg.models.backbone import BackboneConfig
+
+
+class ImageUNetConfig(BackboneConfig):
+    """Options of :class:`ImageUNet`."""
+
+    kind: ClassVar[Literal["scans", "images"]] = "images"
+
+    type: Literal["image_unet"] = "image_unet"
+    widths: tuple[int, ...] = Field(default=(32, 64, 96, 128, 192), min_length=2)
+    out_channels: int = Field(default=64, ge=1)
+
+    def build(self, in_channels: int) -> ImageUNet:
+        return ImageUNet(in_channels, self.widths, self.out_channels)
+
+
+def image_rows(features: Tensor, images: Tensor) -> Tensor:
+    """(B, D, h, w) features -> (B * H * W, D) rows of the pixels of ``images``, in reading order."""
+    # A linear classifier and linear interpolation may change places, so this is logits made large as well.
+    full = F.interpolate(features, images.shape[-2:], mode="bilinear", align_corners=False)
+    return full.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+class ImageUNet(nn.Module):
+    """A stem of stride 2, a halving and a residual block for each further width, and the way back.
+
+    Args:
+        in_channels: channels of the images.
+        widths: channels at stride 2, 4, 8, ...
+        out_channels: D.
+    """
+
+    def __init__(self, in_channels: int, widths: tuple[int, ...], out_channels: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.stem = _convolution(in_channels, widths[0], stride=2)
+        pairs = list(pairwise(widths))
+        self.down = nn.ModuleList(
+            nn.Sequential(_convolution(low, high, stride=2), _Residual(high)) for low, high in pairs
+        )
+        self.up = nn.ModuleList(_convolution(low + high, low) for low, high in reversed(pairs))
+        self.last = _convolution(widths[0], out_channels, kernel=1)
+
+    def rows(self, batch: ImageBatch) -> Tensor:
+        """(M, D) features of the pixels of a batch."""
+        return image_rows(self(batch.images), batch.images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, D, ceil(H / 2), ceil(W / 2))."""
+        out = self.stem(images)
+        skips = []
+        for stage in self.down:
+            skips.append(out)
+            out = stage(out)
+        for stage in self.up:
+            skip = skips.pop()
+            out = F.interpolate(out, skip.shape[-2:], mode="bilinear", align_corners=False)
+            out = stage(torch.cat([skip, out], dim=1))
+        features: Tensor = self.last(out)
+        return features
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _convolution(channels, channels),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+def _convolution(in_channels: int, out_channels: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
