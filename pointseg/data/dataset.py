@@ -125,7 +125,7 @@ class SceneReader(Dataset[LoadedBatch]):
 
     def __getitem__(self, batch: tuple[int, tuple[int, ...]]) -> LoadedBatch:
         index, positions = batch
-        scenes = [self.store.read(self.names[position]) for position in positions]
+        scenes: list[Any] = [self.store.read(self.names[position]) for position in positions]
         if self.paste is not None:
             scenes = [self.paste(scene, index, place) for place, scene in enumerate(scenes)]
         return LoadedBatch(index, tuple(scenes))

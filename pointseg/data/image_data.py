@@ -115,7 +115,7 @@ class ImageSet(Source):
             raise FileNotFoundError(f"{path}: no such folder of images.")
         chosen = LAYOUTS[layout]
         space, known = chosen.classes(path)
-        entries = {
+        entries: dict[str, dict[str, Any]] = {
             item.name: {
                 "split": item.split,
                 "image": str(item.image.relative_to(path)),

@@ -156,7 +156,9 @@ def _shipped(table: str, raw: str, *, unlabelled: int, also: Sequence[int] = ())
         with resource_path("images", f"{table}.csv").open(newline="", encoding="utf-8") as handle:
             rows = list(csv.DictReader(handle))
         used = [
-            row for row in rows if row.get("train_id", "0") not in ("", "255", "-1") and "ignore" not in row["name"]
+            row
+            for row in rows
+            if row.get("train_id", "0") not in ("", "255", "-1") and "ignore" not in row["name"]
         ]
         if "train_id" in rows[0]:
             used.sort(key=lambda row: int(row["train_id"]))

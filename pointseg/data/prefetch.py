@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
 from queue import Empty, Full, Queue
 
 import torch
@@ -97,7 +96,6 @@ def _hand_over(batch: Batch, ready: torch.cuda.Event) -> None:
     """Let the current stream use a batch: after it is made, and its memory not again before it is used."""
     stream = torch.cuda.current_stream()
     stream.wait_event(ready)
-    for name in (field.name for field in fields(batch)):
-        value = getattr(batch, name)
+    for value in vars(batch).values():
         if isinstance(value, Tensor):
             value.record_stream(stream)

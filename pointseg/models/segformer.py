@@ -81,7 +81,7 @@ class Segformer(nn.Module):
                 )
             )
         self.out_channels = int(network.config.decoder_hidden_size)
-        network.decode_head.classifier = nn.Identity()
+        network.decode_head.classifier = nn.Identity()  # type: ignore[assignment]
         self.network = network
 
     def rows(self, batch: ImageBatch) -> Tensor:

@@ -14,10 +14,12 @@ from rich.console import Console
 
 from pointseg.config import load_config
 from pointseg.core.labels import LabelSpace
+from pointseg.data.dataset import StoreData
 from pointseg.data.features import WIDTHS, check_features
 from pointseg.experiment import Experiment
 from pointseg.models.convert import PublicWeights, read_public, write_public
 from pointseg.models.heads import LinearHead
+from pointseg.models.minkunet import MinkUNetConfig
 from pointseg.models.public_layout import Origin
 from pointseg.run.checkpoint import load_run, save_checkpoint
 from pointseg.run.folder import RunFolder
@@ -95,12 +97,15 @@ def export(
         raise FileExistsError(f"{out} exists; choose another name.")
     trained = load_run(run, device="cpu")
     head = trained.segmenter.head
+    model = trained.experiment.model
+    if not isinstance(model, MinkUNetConfig):
+        raise ValueError(f"{run}: only a MinkUNet has a public form to be written in.")
     if not isinstance(head, LinearHead):
         raise ValueError(f"{run}: only a linear classifier can be written; this run has another head.")
     state = write_public(trained.segmenter.backbone, head.classifier.state_dict(), origin)
     torch.save({"state_dict": state}, out)
     if console is not None:
-        options = trained.experiment.model.resolved()
+        options = model.resolved()
         said = ", ".join(f"{key} {options[key]}" for key in ("bn_eps", "bn_momentum", "final_relu"))
         console.print(f"{out}: {len(state)} entries under state_dict. Their network must have {said}.")
     return state
@@ -206,13 +211,15 @@ def _tell(
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    options = experiment.model.resolved()
+    model, data = experiment.model, experiment.data
+    assert isinstance(model, MinkUNetConfig) and isinstance(data, StoreData)
+    options = model.resolved()
     read = ("widths", "blocks", "stem_channels", "stem_kernel", "widen")
     say(f"read off: {weights.in_channels} input channels, {space.num_classes} classes,")
     say("  " + ", ".join(f"{key} {options[key]}" for key in read))
     assumed = {key: options[key] for key in ("bn_eps", "bn_momentum", "final_relu")}
-    assumed |= {"labels": space.name, "voxel_size_m": experiment.data.voxel_size_m}
-    assumed["features"] = ", ".join(experiment.data.features)
+    assumed |= {"labels": space.name, "voxel_size_m": data.voxel_size_m}
+    assumed["features"] = ", ".join(data.features)
     say("assumed: " + ", ".join(f"{key} {value}" for key, value in assumed.items()))
     for note in weights.notes:
         say(f"note: {note}")

@@ -37,7 +37,9 @@ def encoded(root: Path, layout: str, name: str, train: str = "train") -> list[in
     return opened.label_space.encode(raw).tolist()
 
 
-@pytest.mark.parametrize(("kind", "values"), [("labelIds", [7, 33, 0, 4]), ("labelTrainIds", [0, 18, 255, 255])])
+@pytest.mark.parametrize(
+    ("kind", "values"), [("labelIds", [7, 33, 0, 4]), ("labelTrainIds", [0, 18, 255, 255])]
+)
 def test_cityscapes_ids_become_the_19_train_classes(tmp_path: Path, kind: str, values: list[int]) -> None:
     photo(tmp_path / "leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png")
     put(tmp_path / f"gtFine/train/ulm/ulm_000000_000019_gtFine_{kind}.png", [values])

@@ -18,6 +18,10 @@ def test_the_order_of_the_rows_is_the_train_order(tmp_path: Path) -> None:
     assert space.groups == ("", "") and space.unlabelled_raw_id == 0 and len(set(space.colors)) == 2
 
 
+def test_a_column_id_stands_for_raw_id(tmp_path: Path) -> None:
+    assert table(tmp_path, "id,name\n6,building\n2,ground\n").label_space.raw_ids == (6, 2)
+
+
 def test_ignored_rows_are_known_but_no_classes(tmp_path: Path) -> None:
     classes = table(tmp_path, "raw_id,name,ignore,points\n0,never,1,5\n2,ground,0,5\n9,water,yes,5\n")
     assert classes.label_space.raw_ids == (2,) and classes.ignored_raw_ids == (0, 9)
@@ -47,7 +51,7 @@ def test_excel_files_with_a_byte_order_mark_and_blanks_are_read(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,name\n1,a\n", "no column raw_id; it has id, name"),
+        ("number,name\n1,a\n", "no column raw_id; it has number, name"),
         ("raw_id;name\n1;a\n", "no column raw_id, name; it has raw_id;name"),
         ("raw_id,name\n1,a\n2,b\n1,c\n", r"raw ids must differ; \[1\] occur more than once"),
         ("raw_id,name\n1,a\nx,b\n", "row 3: raw_id must be a whole number; got 'x'"),

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from pointseg.config import load_config
-from pointseg.data.dataset import read_whole
 from pointseg.data.store import StoreWriter
 from pointseg.experiment import Experiment
 from pointseg.run.distributed import Processes
@@ -107,7 +106,7 @@ def _waits(recorder: Recorder, job: TrainingJob, state: TrainingState) -> Counte
         return Counter()
     names = job.train_names[: job.experiment.train.batch_size]
     # Made here and not by the loader: its thread waits too, for itself, and would be counted.
-    batch = job.pipeline.train_batch([read_whole(job.store.load(name)) for name in names], seed=0)
+    batch = job.pipeline.train_batch([job.store.read(name) for name in names], seed=0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
