@@ -106,7 +106,8 @@ def _waits(recorder: Recorder, job: TrainingJob, state: TrainingState) -> Counte
         return Counter()
     names = job.train_names[: job.experiment.train.batch_size]
     # Made here and not by the loader: its thread waits too, for itself, and would be counted.
-    batch = job.pipeline.train_batch([job.store.read(name) for name in names], seed=0)
+    scenes: list[Any] = [job.store.read(name) for name in names]
+    batch = job.pipeline.train_batch(scenes, seed=0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
