@@ -1,6 +1,7 @@
 """A run belongs to no engine: it trains, resumes, evaluates and predicts with any of them."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,34 @@ from pointseg.experiment import Experiment
 from pointseg.run.checkpoint import load_checkpoint, load_run
 from pointseg.run.predict import predict_scenes
 from pointseg.run.train import train
-from pointseg.sparse import using_engine
+from pointseg.sparse.engines import backend
 
 ENGINES = ["torch", pytest.param("minkowski", marks=needs_minkowski)]
 MakeExperiment = Callable[..., Experiment]
 
 
-def quiet_train(experiment: Experiment, out: Path, engine: str, **options: Any) -> Path:
-    with using_engine(engine):
-        train(experiment, out, device="cpu", console=Console(quiet=True), **options)
+@pytest.fixture
+def convolutions(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """How often an engine has convolved since it was last asked: a setting that is ignored shows."""
+    calls: Counter[str] = Counter()
+
+    def watch(name: str) -> None:
+        kind = type(backend(name))
+        real = kind.forward
+
+        def counted(*arguments: Any, **options: Any) -> torch.Tensor:
+            calls[name] += 1
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(kind, "forward", counted)
+
+    for name in ("torch", "minkowski", "reference"):
+        watch(name)
+    return lambda name: calls.pop(name, 0)
+
+
+def quiet_train(experiment: Experiment, out: Path, **options: Any) -> Path:
+    train(experiment, out, device="cpu", console=Console(quiet=True), **options)
     return out
 
 
@@ -41,34 +61,40 @@ def assert_close(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None
         torch.testing.assert_close(value, b[key], rtol=1e-3, atol=1e-3, msg=lambda text, key=key: key + text)
 
 
-def vertices(run: Path, store: Path, engine: str) -> list[np.ndarray]:
-    opened, trained = Store.open(store), load_run(run, device="cpu")
+def confidences(run: Path, store: Path, engine: str) -> list[np.ndarray]:
+    opened, trained = Store.open(store), load_run(run, device="cpu", engine=engine)
     scenes = [opened.load(name) for name in opened.scene_names("val")]
-    with using_engine(engine):
-        return [p.confidence for p in predict_scenes(trained.segmenter, trained.pipeline, scenes)]
+    return [p.confidence for p in predict_scenes(trained.segmenter, trained.pipeline, scenes)]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_predicts_the_same_with_another_engine(
-    tiny_experiment: MakeExperiment, tiny_store: Path, tmp_path: Path, engine: str
+    tiny_experiment: MakeExperiment,
+    tiny_store: Path,
+    tmp_path: Path,
+    convolutions: Callable[[str], int],
+    engine: str,
 ) -> None:
-    run = quiet_train(tiny_experiment(), tmp_path, engine)
-    for got, expected in zip(
-        vertices(run, tiny_store, engine), vertices(run, tiny_store, "reference"), strict=True
-    ):
-        np.testing.assert_allclose(got, expected, atol=1e-4)
+    run = quiet_train(tiny_experiment(f"engine={engine}"), tmp_path)
+    assert convolutions(engine) and not convolutions("reference")
+    got = confidences(run, tiny_store, engine)
+    assert convolutions(engine) and not convolutions("reference")
+    expected = confidences(run, tiny_store, "reference")
+    assert convolutions("reference") and not convolutions(engine)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_evaluates_with_another_engine_to_the_same_table(
-    trained_run: Path, tmp_path: Path, engine: str
+    trained_run: Path, tmp_path: Path, convolutions: Callable[[str], int], engine: str
 ) -> None:
     def table(name: str) -> dict[str, Any]:
         path = tmp_path / f"{name}.json"
-        with using_engine(name):
-            options = ["--device", "cpu", "--json", str(path)]
-            result = CliRunner().invoke(app, ["evaluate", str(trained_run), *options])
+        options = ["--device", "cpu", "--json", str(path), "--engine", name]
+        result = CliRunner().invoke(app, ["evaluate", str(trained_run), *options])
         assert result.exit_code == 0, result.output
+        assert convolutions(name)
         read: dict[str, Any] = json.loads(path.read_text())
         return {key: value for key, value in read.items() if isinstance(value, float)}
 
@@ -79,16 +105,24 @@ def test_a_run_evaluates_with_another_engine_to_the_same_table(
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_resumes_with_another_engine(
-    tiny_experiment: MakeExperiment, tmp_path: Path, engine: str
+    tiny_experiment: MakeExperiment, tmp_path: Path, convolutions: Callable[[str], int], engine: str
 ) -> None:
-    # A small rate: training doubles differences of rounding with every step.
-    experiment = tiny_experiment("optimizer.lr=0.001", "data.val_split=null")
-    whole = quiet_train(experiment, tmp_path / "whole", "reference")
-    parts = quiet_train(experiment, tmp_path / "parts", "reference", stop_after=3)
-    assert_close(weights(whole), weights(quiet_train(experiment, parts, engine)))
+    def experiment(name: str) -> Experiment:
+        # A small rate: training doubles differences of rounding with every step.
+        return tiny_experiment(f"engine={name}", "optimizer.lr=0.001", "data.val_split=null")
+
+    whole = quiet_train(experiment("reference"), tmp_path / "whole")
+    parts = quiet_train(experiment("reference"), tmp_path / "parts", stop_after=3)
+    assert not convolutions(engine)
+    quiet_train(experiment(engine), parts)
+    assert convolutions(engine)
+    assert_close(weights(whole), weights(parts))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_mixed_precision_trains(tiny_experiment: MakeExperiment, tmp_path: Path, engine: str) -> None:
-    run = quiet_train(tiny_experiment("train.amp=bf16"), tmp_path, engine)
+def test_mixed_precision_trains(
+    tiny_experiment: MakeExperiment, tmp_path: Path, convolutions: Callable[[str], int], engine: str
+) -> None:
+    run = quiet_train(tiny_experiment("train.amp=bf16", f"engine={engine}"), tmp_path)
+    assert convolutions(engine)
     assert all(bool(value.isfinite().all()) for value in weights(run).values())
