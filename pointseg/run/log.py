@@ -45,6 +45,8 @@ class RunLog:
             "lr": report.lr,
             "grad_norm": report.grad_norm,
             "rows": report.num_rows,
+            # The name from before there were images, which scripts read.
+            "voxels": report.num_rows,
             "seconds_per_step": round(seconds, 4),
         }
         self._row(step, "train", values)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import collections
-import collections.abc
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pointseg.run.gpu_check.record import Recorder
+from pointseg.sparse.backends.minkowski import minkowski_engine
 
 Engine = tuple[str, Callable[[], object], Callable[[], object]]
 
@@ -59,10 +58,7 @@ def _spconv(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
 def _minkowski(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
     if x.dtype not in (torch.float32, torch.float64):
         return None
-    if not hasattr(collections, "Sequence"):
-        # It was written for Pythons that had the name here.
-        collections.Sequence = collections.abc.Sequence  # type: ignore[attr-defined]
-    engine: Any = importlib.import_module("MinkowskiEngine")
+    engine: Any = minkowski_engine()
     layer = engine.MinkowskiConvolution(x.shape[1], x.shape[1], kernel_size=3, bias=False, dimension=3)
     layer = layer.to(x.device)
     sparse = engine.SparseTensor(x.clone().requires_grad_(), coordinates=coords)
