@@ -8,13 +8,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pointseg.config import Config
 from pointseg.core.image import ImageScene
@@ -25,8 +25,8 @@ from pointseg.data.image_pipeline import ImagePipeline, covering_scale
 from pointseg.data.source import Source
 from pointseg.data.transforms import TransformConfig
 
-#: Training reads images at most this much larger than its windows need: a random scale of 2 stays sharp.
-_READ_SCALE = 2.0
+#: Height and width in pixels.
+Sides = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
 class ImageData(Config):
@@ -37,10 +37,14 @@ class ImageData(Config):
         layout: how images and labels lie in it, see ``pointseg.data.image_layouts``.
         train_split: split to train on.
         val_split: split to validate on, or None for no validation.
-        size: height and width of training samples; evaluation scales an image so that it covers them, and
-            counts every pixel of its own resolution.
+        size: height and width of training samples, and of the windows of sliding-window testing.
+        resize: height and width that an image is scaled to cover before anything else; ``size`` if None.
+            Evaluation counts every pixel of an image's own resolution all the same.
         scale: range of the random scale of training.
-        color_jitter: largest random change of brightness, contrast and saturation.
+        color_jitter: largest random change of brightness, contrast and saturation, as a share.
+        hue_jitter: largest random change of hue, as a share of the circle.
+        slide_stride: height and width from one window of sliding-window testing to the next; None predicts
+            images whole.
         passes, repeat_threshold: see :class:`pointseg.data.dataset.StoreData`.
     """
 
@@ -51,11 +55,21 @@ class ImageData(Config):
     layout: LayoutName = "folder"
     train_split: str = "train"
     val_split: str | None = "val"
-    size: tuple[int, int] = (512, 512)
+    size: Sides = (512, 512)
+    resize: Sides | None = None
     scale: tuple[float, float] = (0.5, 2.0)
     color_jitter: float = Field(default=0.3, ge=0, lt=1)
+    hue_jitter: float = Field(default=0.02, ge=0, le=0.5)
+    slide_stride: Sides | None = None
     passes: int = Field(default=1, ge=1)
     repeat_threshold: float | None = Field(default=None, gt=0, le=1)
+
+    @field_validator("scale")
+    @classmethod
+    def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(f"give the smallest and the largest factor, above 0; got {list(value)}")
+        return value
 
     def open(self) -> ImageSet:
         """The images.
@@ -64,7 +78,9 @@ class ImageData(Config):
             FileNotFoundError: if there is no such folder or table.
             ValueError: if images and labels do not belong together.
         """
-        return ImageSet.open(self.path, self.layout, self.train_split, self.size)
+        height, width = self.resize or self.size
+        largest = self.scale[1]
+        return ImageSet.open(self.path, self.layout, self.train_split, (largest * height, largest * width))
 
     def check(self, augment: Sequence[TransformConfig], mix3d_p: float) -> None:
         """Raises ValueError for settings of scans."""
@@ -88,8 +104,11 @@ class ImageData(Config):
         """What makes batches on a device."""
         return ImagePipeline(
             size=self.size,
+            resize=self.resize,
             scale=self.scale,
             color_jitter=self.color_jitter,
+            hue_jitter=self.hue_jitter,
+            slide_stride=self.slide_stride,
             label_space=label_space,
             device=device,
         )
@@ -101,14 +120,16 @@ class ImageSet(Source):
 
     Args:
         layout: how they lie, and how a label file is read.
-        size: windows of training, which decide at what size it reads images.
+        read_size: (height, width) that images cover when training reads them.
     """
 
     layout: Layout
-    size: tuple[int, int]
+    read_size: tuple[float, float]
 
     @classmethod
-    def open(cls, path: Path, layout: LayoutName, train_split: str, size: tuple[int, int]) -> ImageSet:
+    def open(
+        cls, path: Path, layout: LayoutName, train_split: str, read_size: tuple[float, float]
+    ) -> ImageSet:
         """List the files; classes of the training split are counted once and kept in the user's cache."""
         path = Path(path)
         if not path.is_dir():
@@ -129,14 +150,14 @@ class ImageSet(Source):
             raise ValueError(
                 f"{path}: no image of split {train_split!r}; found {', '.join(found) or 'none'}."
             )
-        opened = cls(path, space, _counted(path, space, entries, train_split, chosen), chosen, size)
+        opened = cls(path, space, _counted(path, space, entries, train_split, chosen), chosen, read_size)
         if space.has_groups:
             return opened
         points = opened.class_statistics(train_split).points.tolist()
         grouped = {**space.to_dict(), "classes": [dict(c) for c in space.to_dict()["classes"]]}
         for of_class, group in zip(grouped["classes"], groups_by_points(points), strict=True):
             of_class["group"] = group
-        return cls(path, LabelSpace.from_dict(grouped), opened.entries, chosen, size)
+        return cls(path, LabelSpace.from_dict(grouped), opened.entries, chosen, read_size)
 
     def has_labels(self, name: str) -> bool:
         return self.entry(name)["label"] is not None
@@ -158,7 +179,7 @@ class ImageSet(Source):
         image_file = self.path / entry["image"]
         with open_image(image_file) as opened:
             width, height = opened.size
-            factor = _READ_SCALE * covering_scale(height, width, self.size)
+            factor = covering_scale(height, width, self.read_size)
             sides = (max(1, round(width * factor)), max(1, round(height * factor)))
             smaller = smaller and factor < 1
             if smaller:

@@ -27,6 +27,7 @@ from pointseg.metrics.confusion import Confusion
 from pointseg.metrics.report import Report, print_report
 from pointseg.run.checkpoint import TrainedRun, load_run
 from pointseg.run.collapse import CollapseWatch
+from pointseg.run.memory import keep_freed_memory
 from pointseg.run.predict import predict_scenes
 from pointseg.run.score import write_json
 
@@ -141,6 +142,8 @@ def predict_store(
 ) -> Iterator[tuple[Scene | ImageScene, ScenePrediction]]:
     """Each scene of a store with its prediction, under a progress bar with the time left."""
     options = run.experiment.evaluate
+    if run.device.type == "cpu":
+        keep_freed_memory()
     columns = (
         TextColumn("predicting"),
         BarColumn(),

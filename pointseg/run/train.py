@@ -17,6 +17,7 @@ from pointseg.run.distributed import Processes, process_group
 from pointseg.run.folder import RunFolder
 from pointseg.run.interrupt import StopRequest
 from pointseg.run.job import TrainingJob, set_num_threads
+from pointseg.run.memory import keep_freed_memory
 from pointseg.run.monitor import Monitor
 from pointseg.run.state import TrainingState
 from pointseg.run.step import StepResult, train_step
@@ -84,6 +85,8 @@ def _train(
 ) -> TrainingResult:
     """:func:`train` within its processes; all that uses their connections ends with this frame."""
     set_num_threads(experiment.train.num_threads)
+    if processes.device.type == "cpu":
+        keep_freed_memory()
     check_engine(experiment.engine, processes.device)
     continues = folder.may_continue(experiment, resume)
     job = TrainingJob.prepare(experiment, processes)

@@ -112,7 +112,8 @@ def test_it_learns_and_every_verb_takes_the_run(folder: Path, tmp_path: Path) ->
     evaluated = call(app, ["evaluate", str(run), "--views", "2", "--json", str(tmp_path / "e.json")])
     assert evaluated.exit_code == 0, evaluated.output
     numbers = json.loads((tmp_path / "e.json").read_text())
-    assert numbers, "the numbers of the evaluation"
+    assert numbers["views"] == 2 and numbers["num_vertices"] == 40 * 50
+    assert numbers["miou"]["present"] == pytest.approx(result.report.miou["present"], abs=0.1)
     out = tmp_path / "out.png"
     predicted = call(app, ["predict", str(run), str(folder / "images" / "5.jpg"), "-o", str(out)])
     assert predicted.exit_code == 0, predicted.output
@@ -163,6 +164,69 @@ def test_image_and_label_are_moved_alike_and_outside_is_unlabelled() -> None:
     # Mirrored half of the time.
     left = [bool(b.images[0, 0, 4, :].mul(torch.arange(8) - 3.5).sum() > 0) for b in batches]
     assert 8 < sum(left) < 32
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_a_window_is_the_image_scaled_cut_and_mirrored_or_not(scale: float) -> None:
+    y, x = np.mgrid[:24, :30]
+    rgb = np.stack([8 * x, 8 * y, 0 * x], axis=-1).astype(np.uint8).reshape(-1, 3)
+    scene = ImageScene("ramp", 24, 30, rgb, (1 + (x // 3 + y // 3) % 2).astype(np.int32).reshape(-1))
+    one = pipeline(resize=(24, 30), scale=(scale, scale))
+    truth = torch.from_numpy(one.label_space.encode(scene.raw_label)).view(24, 30)
+    directions = set()
+    for seed in range(30):
+        batch = one.train_batch([halves(10, 40), scene], seed)
+        # The colours say from where a pixel comes; at the rim they are mixed with what lies outside.
+        column, row = ((64 * batch.images[1, c] + 127.5) / 8 for c in range(2))
+        outside = torch.nn.functional.pad((batch.pixel_labels[1] == IGNORE).float(), (2, 2, 2, 2), value=1.0)
+        inside = torch.nn.functional.max_pool2d(outside[None], 5, 1)[0] == 0
+        inside &= (column > 0) & (column < 29) & (row > 0) & (row < 23)
+        step = column.diff(dim=1)[inside[:, 1:] & inside[:, :-1]]
+        assert torch.allclose(step.abs(), torch.tensor(1 / scale), atol=1e-2)
+        directions.update((step > 0).tolist())
+        down = row.diff(dim=0)[inside[1:] & inside[:-1]]
+        assert torch.allclose(down, torch.tensor(1 / scale), atol=1e-2)
+        found = truth[row[inside].round().long(), column[inside].round().long()]
+        clear = ((row[inside] % 1 - 0.5).abs() > 0.02) & ((column[inside] % 1 - 0.5).abs() > 0.02)
+        assert torch.equal(found[clear], batch.pixel_labels[1][inside][clear])
+    assert directions == {True, False}
+
+
+def test_a_window_does_not_depend_on_the_other_images_of_its_batch() -> None:
+    one = pipeline(color_jitter=0.3, hue_jitter=0.1)
+    alone = one.train_batch([halves(), halves(12, 20)], 5)
+    beside = one.train_batch([halves(), halves(12, 20), halves(40, 31)], 5)
+    assert torch.allclose(alone.images, beside.images[:2], atol=1e-5)
+    assert torch.equal(alone.pixel_labels, beside.pixel_labels[:2])
+
+
+def test_colours_change_within_their_range_and_only_where_asked() -> None:
+    scene = halves(32, 32)
+    plain = pipeline(size=(32, 32), scale=(1.0, 1.0))
+    assert plain.train_batch([scene], 0).images.unique().numel() <= 3
+    for seed in range(5):
+        images = pipeline(size=(32, 32), scale=(1.0, 1.0), color_jitter=0.4, hue_jitter=0.1)
+        changed = images.train_batch([scene], seed).images
+        assert not torch.allclose(changed, plain.train_batch([scene], seed).images)
+        assert changed.min() >= -2.0 and changed.max() <= 2.0
+
+
+def test_windows_of_a_sliding_test_cover_the_image_and_overlap() -> None:
+    one = pipeline(size=(64, 64), resize=(64, 64), slide_stride=(48, 40))
+    scene = halves(64, 150)
+    for view in range(8):
+        batch = one.eval_batch([scene], view)
+        assert len(batch.images) > 1 and batch.images.shape[-2:] == batch.pixel_labels.shape[-2:]
+        assert max(batch.images.shape[-2:]) <= 64 and len(batch.names) == len(batch.images)
+        whole = pipeline(size=(64, 64)).eval_batch([scene], view)
+        # A network that sees single pixels predicts the same from windows as from the whole.
+        seen, expected = (
+            p.to_pixels(
+                torch.stack([b.images.permute(0, 2, 3, 1).flatten(0, 2)[:, 0]] * 2, 1), b, scene, view
+            )
+            for p, b in ((one, batch), (pipeline(size=(64, 64)), whole))
+        )
+        assert torch.allclose(seen, expected, atol=1e-5)
 
 
 def test_a_mirrored_view_comes_back_to_its_pixels() -> None:
