@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor
 
 from pointseg.core.labels import GROUPS, LabelSpace
@@ -204,3 +206,22 @@ def _mean(values: Tensor) -> float | None:
     """The mean; None for no value, or where one class alone has no variance between centers to divide by."""
     mean = float(values.mean()) if len(values) else math.nan
     return mean if math.isfinite(mean) else None
+
+
+def print_collapse(report: CollapseReport, console: Console) -> None:
+    """Print the diagnostics of all classes and of each group."""
+    table = Table(title="Neural collapse (complete: NC1 = NC2 = 0, NC3 = 1)", title_justify="left")
+    table.add_column("")
+    for heading in (
+        "NC1:\nwithin / between",
+        "NC2:\ncenters",
+        "NC2:\nclassifier",
+        "NC3:\nalignment",
+        "gradient\nnorm",
+        "classes",
+    ):
+        table.add_column(heading, justify="right")
+    for name, group in report.groups.items():
+        values = (group.nc1, group.nc2_centers, group.nc2_classifier, group.nc3, group.gradient_norm)
+        table.add_row(name, *("-" if v is None else f"{v:.3f}" for v in values), str(group.num_classes))
+    console.print(table)

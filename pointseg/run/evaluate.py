@@ -22,7 +22,7 @@ from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
 from pointseg.data.source import Source
 from pointseg.formats.label_text import write_labels
-from pointseg.metrics.collapse import CollapseReport
+from pointseg.metrics.collapse import CollapseReport, print_collapse
 from pointseg.metrics.confusion import Confusion
 from pointseg.metrics.report import Report, print_report
 from pointseg.run.checkpoint import TrainedRun, load_run
@@ -177,6 +177,7 @@ def _show(result: Evaluation, split: str, *, classes: bool) -> None:
     views = f"{result.views} view" + ("s" if result.views > 1 else "")
     title = f"{split}, {len(result.scenes)} scenes, {views}: mean IoU"
     print_report(result.report, Console(), classes=classes, title=title)
+    print_collapse(result.collapse, Console())
     if result.unlabelled:
         Console(stderr=True).print(
             f"WARNING: {len(result.unlabelled)} scenes of {split} have no labels and were left out.",

@@ -112,6 +112,7 @@ def test_it_learns_and_every_verb_takes_the_run(folder: Path, tmp_path: Path) ->
     evaluated = call(app, ["evaluate", str(run), "--views", "2", "--json", str(tmp_path / "e.json")])
     assert evaluated.exit_code == 0, evaluated.output
     numbers = json.loads((tmp_path / "e.json").read_text())
+    assert "Neural collapse" in evaluated.output and "NC3" in evaluated.output
     assert numbers["views"] == 2 and numbers["num_vertices"] == 40 * 50
     assert numbers["miou"]["present"] == pytest.approx(result.report.miou["present"], abs=0.1)
     out = tmp_path / "out.png"
