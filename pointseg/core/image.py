@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ class ImageScene:
         rgb: (P, 3) uint8 colours, P = height * width.
         raw_label: (P,) int32 raw ids, or None where the image is not labelled.
     """
+
+    #: What its parts are called.
+    unit: ClassVar[str] = "pixels"
 
     name: str
     height: int

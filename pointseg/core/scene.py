@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ class Scene:
         raw_label: (P,) int32 raw ids, or None where the scan is not labelled.
         instance: (P,) int32 object numbers, -1 for no object, or None.
     """
+
+    #: What its parts are called.
+    unit: ClassVar[str] = "vertices"
 
     name: str
     xyz_m: npt.NDArray[np.float32]

@@ -123,6 +123,9 @@ class ImageSet(Source):
         read_size: (height, width) that images cover when training reads them.
     """
 
+    members: ClassVar[str] = "images"
+    unit: ClassVar[str] = ImageScene.unit
+
     layout: Layout
     read_size: tuple[float, float]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -24,6 +24,10 @@ class Source:
         label_space: the classes; ``raw_label`` of every scene or image is in its raw ids.
         entries: for each scene or image its split, number of vertices or pixels, and class points.
     """
+
+    #: What its members and their parts are called.
+    members: ClassVar[str] = "scenes"
+    unit: ClassVar[str] = Scene.unit
 
     path: Path
     label_space: LabelSpace

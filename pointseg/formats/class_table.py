@@ -9,6 +9,9 @@ from pathlib import Path
 
 from pointseg.core.labels import GROUPS, LabelSpace, distinct_colors
 
+#: Classes of this name are grey where the table gives no colours: most of a picture is theirs.
+_BACKGROUND = ("background", "null", "other", "void")
+BACKGROUND_COLOR = (205, 208, 212)
 _TRUE, _FALSE = ("1", "true", "yes"), ("", "0", "false", "no")
 
 
@@ -133,11 +136,15 @@ def _groups(path: Path, rows: list[dict[str, str]]) -> tuple[str, ...]:
 
 def _colors(path: Path, rows: list[dict[str, str]], used: list[int]) -> tuple[tuple[int, int, int], ...]:
     if not {"r", "g", "b"} <= set(rows[0]):
-        return distinct_colors(len(used))
-    colors = []
+        colors = distinct_colors(len(used))
+        return tuple(
+            BACKGROUND_COLOR if rows[i]["name"].strip().lower() in _BACKGROUND else color
+            for i, color in zip(used, colors, strict=True)
+        )
+    given = []
     for i in used:
         r, g, b = (_integer(path, i + 2, channel, rows[i][channel]) for channel in ("r", "g", "b"))
         if not all(0 <= value <= 255 for value in (r, g, b)):
             raise ValueError(f"{path}: row {i + 2}: r, g, b must be 0..255; got {r}, {g}, {b}.")
-        colors.append((r, g, b))
-    return tuple(colors)
+        given.append((r, g, b))
+    return tuple(given)

@@ -159,7 +159,14 @@ def _group_dict(mean: MeanIou) -> dict[str, float | int | None]:
     }
 
 
-def print_report(report: Report, console: Console, *, classes: bool = False, title: str = "Mean IoU") -> None:
+def print_report(
+    report: Report,
+    console: Console,
+    *,
+    classes: bool = False,
+    title: str = "Mean IoU",
+    unit: str = "vertices",
+) -> None:
     """Print the means under each convention, in percent, with the number of classes counted.
 
     Args:
@@ -167,6 +174,7 @@ def print_report(report: Report, console: Console, *, classes: bool = False, tit
         console: where to.
         classes: also print every class.
         title: heading of the table.
+        unit: what was counted.
     """
     table = Table(title=f"{title} (%), mean over ...", title_justify="left")
     table.add_column("")
@@ -180,7 +188,7 @@ def print_report(report: Report, console: Console, *, classes: bool = False, tit
     console.print(table)
     console.print(
         f"overall accuracy {_percent(report.overall_accuracy)} %, mean class accuracy "
-        f"{_percent(report.mean_accuracy)} %, {int(report.confusion.counts.sum()):,} labelled vertices"
+        f"{_percent(report.mean_accuracy)} %, {int(report.confusion.counts.sum()):,} labelled {unit}"
     )
 
 

@@ -129,7 +129,7 @@ def evaluate(
     report = Report.from_confusion(confusion, run.label_space)
     unlabelled = tuple(name for name in names if name not in set(labelled))
     result = Evaluation(report, tuple(labelled), unlabelled, views, run.step, watch.report())
-    _show(result, split, classes=classes)
+    _show(result, split, store, classes=classes)
     if json_path is not None:
         write_json(
             json_path, {"run": str(run_folder), "split": split, "checkpoint": checkpoint} | result.to_dict()
@@ -148,7 +148,7 @@ def predict_store(
         TextColumn("predicting"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("scenes"),
+        TextColumn(store.members),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -173,14 +173,14 @@ def _save_text(folder: Path, run: TrainedRun, scene: Scene | ImageScene, predict
         write_labels(folder / part / f"{scene.name}.txt", raw_id)
 
 
-def _show(result: Evaluation, split: str, *, classes: bool) -> None:
+def _show(result: Evaluation, split: str, store: Source, *, classes: bool) -> None:
     views = f"{result.views} view" + ("s" if result.views > 1 else "")
-    title = f"{split}, {len(result.scenes)} scenes, {views}: mean IoU"
-    print_report(result.report, Console(), classes=classes, title=title)
+    title = f"{split}, {len(result.scenes)} {store.members}, {views}: mean IoU"
+    print_report(result.report, Console(), classes=classes, title=title, unit=store.unit)
     print_collapse(result.collapse, Console())
     if result.unlabelled:
         Console(stderr=True).print(
-            f"WARNING: {len(result.unlabelled)} scenes of {split} have no labels and were left out.",
+            f"WARNING: {len(result.unlabelled)} {store.members} of {split} have no labels and were left out.",
             style="bold yellow",
             highlight=False,
         )

@@ -155,8 +155,9 @@ class TrainingJob:
         """What is about to happen, in one line."""
         begins = f"continues at step {first} of" if first else "trains for"
         return (
-            f"{self.experiment.name} {begins} {self.total_steps} steps on {len(self.train_names)} scenes, "
-            f"{self.store.label_space.num_classes} classes; {len(self.val_names)} validation scenes; "
+            f"{self.experiment.name} {begins} {self.total_steps} steps on {len(self.train_names)} "
+            f"{self.store.members}, {self.store.label_space.num_classes} classes; {len(self.val_names)} "
+            f"validation {self.store.members}; "
             f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads, "
             f"{self._engine}"
         )

@@ -71,7 +71,7 @@ def panels_of(view: SceneView, summary: SceneSummary) -> list[Panel]:
         note = "" if summary.miou is None else f"mIoU {100 * summary.miou:.1f} in this scene"
         panels.append(Panel("Prediction", note, view.class_colors(view.predicted)))
     if view.is_wrong is not None and summary.accuracy is not None:
-        note = f"{100 * (1 - summary.accuracy):.1f} % of the labelled vertices"
+        note = f"{100 * (1 - summary.accuracy):.1f} % of the labelled {view.scene.unit}"
         rates = (("wrong", WRONG_COLOR), ("right", CORRECT_COLOR), ("unlabelled", UNLABELLED_COLOR))
         panels.append(Panel("Error", note, view.error_colors(), key=rates))
     return panels
@@ -166,7 +166,11 @@ def _caption(pen: ImageDraw.ImageDraw, panel: Panel, left: int, upper: int) -> N
 
 
 def _subtitle(view: SceneView, summary: SceneSummary) -> str:
-    words = [view.label_space.name, f"{summary.num_vertices:,} vertices", f"{len(summary.classes)} classes"]
+    words = [
+        view.label_space.name,
+        f"{summary.num_vertices:,} {view.scene.unit}",
+        f"{len(summary.classes)} classes",
+    ]
     if summary.accuracy is not None and summary.miou is not None:
         words.append(f"accuracy {100 * summary.accuracy:.1f} %")
     return "   ·   ".join(words)

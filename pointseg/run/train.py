@@ -241,6 +241,7 @@ def _say_how_it_ended(
         )
         return
     if report is not None:
-        print_report(report, console, title=f"Validation after {state.step} steps: mean IoU")
+        title = f"Validation after {state.step} steps: mean IoU"
+        print_report(report, console, title=title, unit=job.store.unit)
     best = f", best validation mIoU {100 * state.best_miou:.2f} %" if state.best_miou >= 0 else ""
     console.print(f"Trained {state.step} steps{best}. Everything is in {folder.path}.", soft_wrap=True)

@@ -96,3 +96,9 @@ def test_mistakes_in_the_scene_table_are_named(tmp_path: Path, text: str, messag
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         read_scene_table(tmp_path / "none.csv")
+
+
+def test_a_background_without_a_colour_is_grey(tmp_path: Path) -> None:
+    space = table(tmp_path, "raw_id,name\n0,Background\n2,ground\n").label_space
+    assert len(set(space.colors[0])) == 3 and max(space.colors[0]) - min(space.colors[0]) < 10
+    assert max(space.colors[1]) - min(space.colors[1]) > 50
