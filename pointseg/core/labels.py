@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -43,7 +43,8 @@ class LabelSpace:
     raw_ids: tuple[int, ...]
     names: tuple[str, ...]
     groups: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
+    # Not compared: who repaints the classes still has the same ones.
+    colors: tuple[tuple[int, int, int], ...] = field(compare=False)
     unlabelled_raw_id: int = 0
 
     def __post_init__(self) -> None:

@@ -88,3 +88,9 @@ def test_grouping_by_points_gives_the_published_thirds() -> None:
 
 def test_distinct_colors_differ() -> None:
     assert len(set(distinct_colors(60))) == 60
+
+
+def test_other_colours_are_no_other_classes() -> None:
+    one = LabelSpace("two", (1, 2), ("a", "b"), ("", ""), distinct_colors(2))
+    assert one == LabelSpace("two", (1, 2), ("a", "b"), ("", ""), ((0, 0, 0), (9, 9, 9)))
+    assert one != LabelSpace("two", (1, 2), ("a", "c"), ("", ""), distinct_colors(2))
