@@ -134,12 +134,6 @@ class LabelSpace:
             unlabelled_raw_id=int(data["unlabelled_raw_id"]),
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, LabelSpace) and self.to_dict() == other.to_dict()
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.raw_ids))
-
 
 def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
     """``count`` colours that neighbours in the list do not share: golden-angle hues in three lightnesses."""
