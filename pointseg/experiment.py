@@ -41,6 +41,7 @@ from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.losses.top_k import TopKConfig
 from pointseg.models.backbone import BackboneConfig
 from pointseg.models.cosine import CosineHeadConfig
+from pointseg.models.deeplabv3plus import DeepLabV3PlusConfig
 from pointseg.models.etf import ETFHeadConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
 from pointseg.models.image_unet import ImageUNetConfig
@@ -48,6 +49,7 @@ from pointseg.models.minkunet import MinkUNetConfig
 from pointseg.models.segformer import SegformerConfig
 from pointseg.models.segmenter import Segmenter
 from pointseg.models.suppression import ClassSuppressionHeadConfig
+from pointseg.models.upernet import UPerNetConfig
 from pointseg.optim.optimizer import AdamWConfig, OptimizerConfig, SGDConfig
 from pointseg.optim.schedule import (
     ConstantConfig,
@@ -66,6 +68,8 @@ BACKBONES: dict[str, type[BackboneConfig]] = {
     "minkunet": MinkUNetConfig,
     "image_unet": ImageUNetConfig,
     "segformer": SegformerConfig,
+    "upernet": UPerNetConfig,
+    "deeplabv3plus": DeepLabV3PlusConfig,
 }
 HEADS: dict[str, type[HeadConfig]] = {
     "linear": LinearHeadConfig,

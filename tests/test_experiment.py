@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from pointseg.config import ConfigError, dump_config, load_config
+from pointseg.data.image_data import ImageData
+from pointseg.data.image_layouts import LAYOUTS
 from pointseg.experiment import BACKBONES, DATASETS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, Experiment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -38,6 +40,17 @@ def test_every_method_has_a_configuration_for_every_data_set(folder: str) -> Non
     # Objects are pasted into scans, not into photographs.
     methods = {path.name for path in METHODS} - ({"paste.yaml"} if folder == "images/ccp59" else set())
     assert methods <= {path.name for path in (CONFIGS / folder).glob("*.yaml")}
+
+
+def test_every_layout_of_images_has_a_baseline() -> None:
+    paths = [path for path in SHIPPED if path.parent.parent.name == "images"]
+    loaded = {path: load_config(Experiment, path) for path in paths}
+    images = {path: chosen.data for path, chosen in loaded.items() if isinstance(chosen.data, ImageData)}
+    assert images.keys() == loaded.keys()
+    assert {data.layout for data in images.values()} == set(LAYOUTS)
+    for path in paths:
+        command = f"pointseg train configs/images/{path.parent.name}/{path.name} --out "
+        assert path.stem != "baseline" or command in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda p: p.stem)

@@ -21,3 +21,7 @@ class BackboneConfig(Config):
     def build(self, in_channels: int) -> nn.Module:
         """A module with ``rows(batch)`` -> (M, D) and ``out_channels`` = D."""
         raise TypeError(f"{type(self).__name__} must define build(in_channels).")
+
+    def trained(self) -> BackboneConfig:
+        """The options with which to build a network whose weights come from a checkpoint."""
+        return self

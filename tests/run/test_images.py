@@ -77,20 +77,30 @@ def test_a_shipped_method_trains_on_photographs(method: str, folder: Path, tmp_p
     assert result.report.miou["present"] is not None
 
 
-def test_segformer_trains_too(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "model",
+    [
+        "{type: segformer}",
+        "{type: upernet, hidden_size: 16}",
+        "{type: upernet, encoder: swin, hidden_size: 16}",
+        "{type: deeplabv3plus, depth_multiplier: 0.5}",
+    ],
+)
+def test_a_network_of_the_library_trains_with_ceco_and_dropclass(
+    model: str, folder: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("transformers")
+    options = ("data.size=[32, 32]", "train.batch_size=2", "train.num_threads=1", "train.log_every=1")
     chosen = load_config(
         Experiment,
         CONFIGS / "ceco_dropclass.yaml",
-        [
-            f"data.path={folder}",
-            "data.size=[32, 32]",
-            "model={type: segformer}",
-            "train.steps=2",
-            "train.batch_size=2",
-        ],
+        [*options, f"data.path={folder}", f"model={model}", "train.steps=2"],
     )
-    assert quiet_train(chosen, tmp_path / "run").is_finished
+    result = quiet_train(chosen, tmp_path / "run")
+    assert result.is_finished and result.report.miou["present"] is not None
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    steps = [row for row in rows if row["kind"] == "train"]
+    assert len(steps) == 2 and all(row["grad_norm"] > 0 for row in steps)
 
 
 def test_a_resumed_run_has_the_weights_of_one_that_never_stopped(folder: Path, tmp_path: Path) -> None:
