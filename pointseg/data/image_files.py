@@ -81,8 +81,8 @@ def read_label(file: Path, read: ReadLabel, known: Sequence[int]) -> npt.NDArray
 def id_counts(raw: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The ids that occur, ascending, and how often each does."""
     if raw.min() < 0 or raw.max() >= _TABLE:
-        ids, counts = np.unique(raw, return_counts=True)
-        return ids.astype(np.int64), counts
-    table = np.bincount(raw.reshape(-1))
-    ids = np.flatnonzero(table)
+        present, counts = np.unique(raw, return_counts=True)
+        return present.astype(np.int64), counts.astype(np.int64)
+    table = np.bincount(raw.reshape(-1)).astype(np.int64)
+    ids = np.flatnonzero(table).astype(np.int64)
     return ids, table[ids]
