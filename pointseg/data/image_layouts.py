@@ -13,6 +13,7 @@ from typing import Literal
 
 from pointseg.data.image_classes import ReadClasses, folder_classes, pets_classes, shipped_classes
 from pointseg.data.image_files import ReadLabel, read_indices, read_mat_map
+from pointseg.formats.image_submission import ImageRules
 
 LayoutName = Literal[
     "folder",
@@ -52,6 +53,7 @@ class Layout:
         read_label: (H, W) raw ids of a label file.
         submission: classes in the ids that the benchmark's server takes, in the same order; those of the
             label files if None.
+        rules: what else the server asks for.
         listings: for a training split that holds images of another one too, what lists the images then.
         hint: what to do where labels are missing.
     """
@@ -60,6 +62,7 @@ class Layout:
     classes: ReadClasses
     read_label: ReadLabel = read_indices
     submission: ReadClasses | None = None
+    rules: ImageRules = field(default_factory=ImageRules)
     listings: Mapping[str, ListItems] = field(default_factory=dict)
     hint: str = ""
 
@@ -218,17 +221,20 @@ def _pets_items(path: Path) -> Iterator[Item]:
                 yield Item(name, split, path / "images" / f"{name}.jpg", label)
 
 
+#: The server scores labelIds, whatever a network was trained on, of files <city>_<sequence>_<frame>*.png.
+#: Source: cityscapesScripts, evalPixelLevelSemanticLabeling.py.
+_CITYSCAPES_RULES = ImageRules(r"([A-Za-z-]+_\d{6}_\d{6}).*", size=(1024, 2048), num_images=1525)
 _CITYSCAPES_CLASSES = shipped_classes("cityscapes_labels", "id", unlabelled=0)
 
 #: Unlabelled raw ids: what stands in the files where there is no class.
 LAYOUTS: dict[LayoutName, Layout] = {
     "folder": Layout(_folder_items, folder_classes),
-    "cityscapes": Layout(_cityscapes_items("labelIds"), _CITYSCAPES_CLASSES),
+    "cityscapes": Layout(_cityscapes_items("labelIds"), _CITYSCAPES_CLASSES, rules=_CITYSCAPES_RULES),
     "cityscapes_train_ids": Layout(
         _cityscapes_items("labelTrainIds"),
         shipped_classes("cityscapes_labels", "train_id", unlabelled=255),
-        # The server scores label ids, whatever a network was trained on.
         submission=_CITYSCAPES_CLASSES,
+        rules=_CITYSCAPES_RULES,
         hint="The download has labelIds alone: use data.layout=cityscapes, which learns the same 19 classes "
         "from them, or make labelTrainIds with cityscapesScripts.",
     ),
