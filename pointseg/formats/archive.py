@@ -32,7 +32,9 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]], *, compress: b
         with zipfile.ZipFile(partial, "w", compression=method) as archive:
             for name, content in files:
                 if not _PLAIN_NAME.fullmatch(name) or name in written:
-                    raise ValueError(f"{path}: expected file names that differ and hold no '/'; got {name!r}.")
+                    raise ValueError(
+                        f"{path}: expected file names that differ and hold no '/'; got {name!r}."
+                    )
                 written.add(name)
                 entry = zipfile.ZipInfo(name, FIXED_TIME)
                 entry.compress_type, entry.create_system = method, 3
