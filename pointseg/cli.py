@@ -221,8 +221,8 @@ def check_submission(
     split: Annotated[str, typer.Option(help="For images: split that was predicted.")] = "test",
 ) -> None:
     """Find every known mistake of a submission; exit code 1 if there is one."""
+    from pointseg.run.check_images import check_images, holds_images
     from pointseg.run.check_submission import check
-    from pointseg.run.submit_images import check_images, holds_images
 
     if layout is not None:
         result = check_images(submission, layout, data=data, split=split)

@@ -45,8 +45,9 @@ def with_counts(
         ValueError: naming the file, if one is missing, cannot be read, or holds an unknown id.
     """
     stamps = _stamps(path, entries, layout.hint)
-    files = [(name, e["split"], e["image"], e["label"], e["known"]) for name, e in entries.items()]
-    key = repr((_FORMAT, str(path.resolve()), space.to_dict(), split, files, stamps))
+    files = [(name, e["split"], e["image"], e["label"]) for name, e in entries.items()]
+    known = [list(e["known"]) for e in list(entries.values())[:1]]  # One list for all of them.
+    key = repr((_FORMAT, str(path.resolve()), space.to_dict(), known, split, files, stamps))
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pointseg"
     file = folder / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     counts = _read_kept(file, entries)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from pointseg.core.labels import LabelSpace
 from pointseg.data.image_classes import ReadClasses, folder_classes, pets_classes, shipped_classes
 from pointseg.data.image_files import ReadLabel, read_indices, read_mat_map
 from pointseg.formats.image_submission import ImageRules
@@ -65,6 +66,10 @@ class Layout:
     rules: ImageRules = field(default_factory=ImageRules)
     listings: Mapping[str, ListItems] = field(default_factory=dict)
     hint: str = ""
+
+    def server_classes(self, path: Path) -> LabelSpace:
+        """The classes of a folder in the ids of submissions; train indices are those of :attr:`classes`."""
+        return (self.submission or self.classes)(path)[0]
 
     def list_items(self, path: Path, train_split: str) -> dict[str, Item]:
         """Name -> image.

@@ -140,9 +140,7 @@ def wrong(change: Callable[[Files], Any], message: str) -> Any:
         wrong(lambda f: f.splits([0, 1], [2]), "image numbers must lie in 1..4"),
         wrong(lambda f: f.splits([1, 2], [2, 5]), "image numbers must lie in 1..4"),
         wrong(lambda f: f.splits([1, 2], [2, 3]), "images [2] are listed twice"),
-        wrong(
-            lambda f: savemat(f.path / "splits.mat", {"x": 1}), "expected the variable trainNdxs"
-        ),
+        wrong(lambda f: savemat(f.path / "splits.mat", {"x": 1}), "expected the variable trainNdxs"),
         wrong(lambda f: (f.path / "splits.mat").write_bytes(b""), "splits.mat: cannot be read as a MATLAB"),
     ],
 )
