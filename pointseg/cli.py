@@ -192,7 +192,7 @@ def submit(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
 ) -> None:
-    """Predict the test split and write the checked zip for the ScanNet server."""
+    """Predict the test split and write the checked zip for the server of ScanNet or of an image benchmark."""
     from pointseg.run.submit import submit
 
     submit(
@@ -214,11 +214,23 @@ def check_submission(
     labels: Annotated[str, typer.Option(help="scannet200, scannet20 or a label_space.json.")] = "scannet200",
     raw: Annotated[Path | None, typer.Option(help="Folder of raw scans, to count vertices of.")] = None,
     scenes: Annotated[Path | None, typer.Option(help="File with the expected scene names.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="For images: layout of the data set, such as cityscapes.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="For images: folder of the data set.")] = None,
+    split: Annotated[str, typer.Option(help="For images: split that was predicted.")] = "test",
 ) -> None:
     """Find every known mistake of a submission; exit code 1 if there is one."""
+    from pointseg.run.check_images import check_images, holds_images
     from pointseg.run.check_submission import check
 
-    if not check(submission, labels=labels, raw=raw, scenes=scenes).is_valid:
+    if layout is not None:
+        result = check_images(submission, layout, data=data, split=split)
+    elif holds_images(submission):
+        raise ValueError(f"{submission} holds images: name their data set, such as --layout cityscapes.")
+    else:
+        result = check(submission, labels=labels, raw=raw, scenes=scenes)
+    if not result.is_valid:
         raise typer.Exit(1)
 
 

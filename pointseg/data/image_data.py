@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import Field, field_validator
 
 from pointseg.config import Config
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace, groups_by_points
 from pointseg.data.dataset import SceneReader
+from pointseg.data.image_counts import with_counts
+from pointseg.data.image_files import decoded, open_image, read_label
 from pointseg.data.image_layouts import LAYOUTS, Layout, LayoutName
 from pointseg.data.image_pipeline import ImagePipeline, covering_scale
 from pointseg.data.source import Source
@@ -140,20 +138,20 @@ class ImageSet(Source):
         chosen = LAYOUTS[layout]
         space, known = chosen.classes(path)
         entries: dict[str, dict[str, Any]] = {
-            item.name: {
+            name: {
                 "split": item.split,
                 "image": str(item.image.relative_to(path)),
                 "label": None if item.label is None else str(item.label.relative_to(path)),
                 "known": known,
             }
-            for item in chosen.items(path)
+            for name, item in chosen.list_items(path, train_split).items()
         }
         if not any(entry["split"] == train_split for entry in entries.values()):
             found = sorted({entry["split"] for entry in entries.values()})
             raise ValueError(
                 f"{path}: no image of split {train_split!r}; found {', '.join(found) or 'none'}."
             )
-        opened = cls(path, space, _counted(path, space, entries, train_split, chosen), chosen, read_size)
+        opened = cls(path, space, with_counts(path, space, entries, train_split, chosen), chosen, read_size)
         if space.has_groups:
             return opened
         points = opened.class_statistics(train_split).points.tolist()
@@ -192,7 +190,7 @@ class ImageSet(Source):
         raw = None
         if entry["label"] is not None:
             file = self.path / entry["label"]
-            raw = _label(file, self.layout, entry["known"])
+            raw = read_label(file, self.layout.read_label, entry["known"])
             if raw.shape != (height, width):
                 raise ValueError(
                     f"{file}: the label has {raw.shape[1]} x {raw.shape[0]} pixels, its image {image_file} "
@@ -212,68 +210,3 @@ class ImageSet(Source):
             rgb.reshape(-1, 3),
             None if raw is None else np.ascontiguousarray(raw, np.int32).reshape(-1),
         )
-
-
-def open_image(file: Path) -> Image.Image:
-    """An image whose header is read.
-
-    Raises:
-        ValueError: if it cannot be.
-    """
-    try:
-        return Image.open(file)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file}: cannot be read as an image ({error}).") from None
-
-
-def decoded(file: Path, opened: Image.Image) -> Image.Image:
-    """Its pixels in RGB."""
-    try:
-        return opened.convert("RGB")
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{file}: cannot be read as an image ({error}).") from None
-
-
-def _label(file: Path, layout: Layout, known: Sequence[int]) -> npt.NDArray[np.int32]:
-    """(H, W) raw ids, checked."""
-    try:
-        raw = layout.read_label(file)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{file}: cannot be read as a label image ({error}).") from None
-    if raw.ndim != 2:
-        raise ValueError(f"{file}: expected a label image of one channel; got shape {raw.shape}.")
-    present = np.unique(raw)
-    unknown = np.setdiff1d(present, np.asarray(known))
-    if len(unknown):
-        raise ValueError(f"{file}: label ids {unknown[:10].tolist()} are not in the table of classes.")
-    return raw
-
-
-def _counted(
-    path: Path, space: LabelSpace, entries: Mapping[str, dict[str, Any]], split: str, layout: Layout
-) -> dict[str, dict[str, Any]]:
-    """The entries with pixels of each, and class points of those of the split."""
-    wanted = [(n, e["image"], e["label"]) for n, e in entries.items() if e["split"] == split]
-    stats = [(path / e).stat() for _, e, _ in wanted] + [(path / e).stat() for *_, e in wanted if e]
-    key = repr((str(path.resolve()), space.to_dict(), wanted, [(s.st_size, s.st_mtime_ns) for s in stats]))
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pointseg"
-    file = folder / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
-    if file.is_file():
-        counts = json.loads(file.read_text(encoding="utf-8"))
-    else:
-        counts = {}
-        for name, _, label in wanted:
-            if label is not None:
-                raw = _label(path / label, layout, entries[name]["known"])
-                ids, points = np.unique(raw, return_counts=True)
-                counts[name] = dict(zip(map(str, ids.tolist()), points.tolist(), strict=True))
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(counts), encoding="utf-8")
-        partial.replace(file)
-    result = {}
-    for name, entry in entries.items():
-        with open_image(path / entry["image"]) as opened:
-            pixels = opened.size[0] * opened.size[1]
-        result[name] = {**entry, "num_vertices": pixels, "class_points": counts.get(name, {})}
-    return result

@@ -1,19 +1,20 @@
-"""How image benchmarks lie on disk: one function that lists files, one table of classes, for each."""
+"""How image benchmarks lie on disk: one function that lists files, one table of classes, for each.
+
+Images of split ``test`` may lack a label; in every other split a label must be there.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
-from pointseg.core.labels import LabelSpace, distinct_colors, resource_path
-from pointseg.formats.class_table import read_class_table
+from pointseg.core.labels import LabelSpace
+from pointseg.data.image_classes import ReadClasses, folder_classes, pets_classes, shipped_classes
+from pointseg.data.image_files import ReadLabel, read_indices, read_mat_map
+from pointseg.formats.image_submission import ImageRules
 
 LayoutName = Literal[
     "folder",
@@ -23,6 +24,7 @@ LayoutName = Literal[
     "voc2012",
     "camvid",
     "cocostuff",
+    "cocostuff10k",
     "pets",
     "nyu40",
 ]
@@ -31,7 +33,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True)
 class Item:
-    """One image: its name, split and files."""
+    """One image: its name, split and files; ``label`` is where one must lie, or None if there is none."""
 
     name: str
     split: str
@@ -39,7 +41,7 @@ class Item:
     label: Path | None
 
 
-Classes = tuple[LabelSpace, Sequence[int]]
+ListItems = Callable[[Path], Iterator[Item]]
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,51 @@ class Layout:
         items: lists the images of a folder.
         classes: label space of a folder, and every raw id that a label file may hold.
         read_label: (H, W) raw ids of a label file.
+        submission: classes in the ids that the benchmark's server takes, in the same order; those of the
+            label files if None.
+        rules: what else the server asks for.
+        listings: for a training split that holds images of another one too, what lists the images then.
+        hint: what to do where labels are missing.
     """
 
-    items: Callable[[Path], Iterator[Item]]
-    classes: Callable[[Path], Classes]
-    read_label: Callable[[Path], npt.NDArray[np.int32]]
+    items: ListItems
+    classes: ReadClasses
+    read_label: ReadLabel = read_indices
+    submission: ReadClasses | None = None
+    rules: ImageRules = field(default_factory=ImageRules)
+    listings: Mapping[str, ListItems] = field(default_factory=dict)
+    hint: str = ""
+
+    def server_classes(self, path: Path) -> LabelSpace:
+        """The classes of a folder in the ids of submissions; train indices are those of :attr:`classes`."""
+        return (self.submission or self.classes)(path)[0]
+
+    def list_items(self, path: Path, train_split: str) -> dict[str, Item]:
+        """Name -> image.
+
+        Raises:
+            FileNotFoundError: if a list of the layout is missing.
+            ValueError: for a list that cannot be read, leads out of the folder, or has an image twice.
+        """
+        found: dict[str, Item] = {}
+        for item in self.listings.get(train_split, self.items)(path):
+            for file in (item.image, item.label):
+                if file is not None and (
+                    not file.is_relative_to(path) or ".." in file.parts[len(path.parts) :]
+                ):
+                    raise ValueError(f"{path}: a list names {file}, which lies outside of this folder.")
+            if item.name in found:
+                raise ValueError(
+                    f"{path}: image {item.name!r} is listed twice, in split {found[item.name].split!r} and "
+                    f"in {item.split!r}. An image belongs to one split."
+                )
+            found[item.name] = item
+        return found
 
 
-def read_indices(file: Path) -> npt.NDArray[np.int32]:
-    """Raw ids of an image of one channel. A palette image is not converted: its index is the label."""
-    with Image.open(file) as opened:
-        return np.array(opened).astype(np.int32)
+def _is_inside(folder: Path, file: Path) -> bool:
+    """By its name alone: links of the user's own may lead elsewhere."""
+    return file.is_relative_to(folder) and ".." not in file.relative_to(folder).parts
 
 
 def _files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -74,25 +110,37 @@ def _existing(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def _label_of(split: str, path: Path) -> Path | None:
+    return _existing(path) if split == "test" else path
+
+
+def _lines(file: Path) -> list[str]:
+    """Lines of a list that hold something."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such list of images; is this the folder of the benchmark?")
+    return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+
+
 def _folder_items(path: Path) -> Iterator[Item]:
-    with (path / "split.csv").open(newline="", encoding="utf-8-sig") as handle:
-        rows = list(csv.DictReader(handle))
+    table = path / "split.csv"
+    rows = list(csv.DictReader(_lines(table)))
     if not rows or not {"image", "split"} <= set(rows[0]):
-        raise ValueError(f"{path / 'split.csv'}: expected columns image,split and a row for each image.")
-    images = {file.stem: file for file in _files(path / "images")}
+        raise ValueError(f"{table}: expected columns image,split and a row for each image.")
+    images: dict[str, Path] = {}
+    for file in _files(path / "images"):
+        if file.stem in images:
+            raise ValueError(f"{file}: {images[file.stem].name} has the same name; remove one of them.")
+        images[file.stem] = file
     for row in rows:
-        name = row["image"]
+        name, split = row["image"], row["split"]
         if name not in images:
-            raise ValueError(f"{path / 'split.csv'}: image {name!r} is not in {path / 'images'}.")
-        yield Item(name, row["split"], images[name], _existing(path / "labels" / f"{name}.png"))
+            raise ValueError(f"{table}: image {name!r} is not in {path / 'images'}.")
+        if not split:
+            raise ValueError(f"{table}: image {name!r} has no split.")
+        yield Item(name, split, images[name], _label_of(split, path / "labels" / f"{name}.png"))
 
 
-def _folder_classes(path: Path) -> Classes:
-    table = read_class_table(path / "classes.csv", path.resolve().name)
-    return table.label_space, sorted(table.known_raw_ids())
-
-
-def _cityscapes_items(kind: str) -> Callable[[Path], Iterator[Item]]:
+def _cityscapes_items(kind: str) -> ListItems:
     def items(path: Path) -> Iterator[Item]:
         for split in ("train", "val", "test"):
             for image in sorted((path / "leftImg8bit" / split).glob("*/*_leftImg8bit.png")):
@@ -100,111 +148,125 @@ def _cityscapes_items(kind: str) -> Callable[[Path], Iterator[Item]]:
                     stem = image.name.removesuffix("_leftImg8bit.png")
                     label = path / "gtFine" / split / image.parent.name / f"{stem}_gtFine_{kind}.png"
                     # The labels of the test split are all 'unlabeled'.
-                    yield Item(stem, split, image, None if split == "test" else _existing(label))
+                    yield Item(stem, split, image, None if split == "test" else label)
 
     return items
 
 
-def _ade20k_items(path: Path) -> Iterator[Item]:
-    for folder, split in (("training", "train"), ("validation", "val")):
-        for image in _files(path / "images" / folder):
-            yield Item(
-                image.stem, split, image, _existing(path / "annotations" / folder / f"{image.stem}.png")
-            )
+def _split_folders(splits: Mapping[str, str], images: str, labels: str) -> ListItems:
+    """Images of one folder a split, labels of the same name as .png; ``*`` stands for the split's folder."""
+
+    def items(path: Path) -> Iterator[Item]:
+        for folder, split in splits.items():
+            for image in _files(path / images.replace("*", folder)):
+                label = path / labels.replace("*", folder) / f"{image.stem}.png"
+                yield Item(image.stem, split, image, _label_of(split, label))
+
+    return items
 
 
-def _voc_items(path: Path) -> Iterator[Item]:
-    for split in ("train", "val"):
-        for name in (path / "ImageSets" / "Segmentation" / f"{split}.txt").read_text().split():
-            label = _existing(path / "SegmentationClass" / f"{name}.png")
-            yield Item(name, split, path / "JPEGImages" / f"{name}.jpg", label)
+def _voc_items(*splits: str) -> ListItems:
+    def items(path: Path) -> Iterator[Item]:
+        lists = path / "ImageSets" / "Segmentation"
+        for split in splits:
+            # The list of the images with SBD's labels goes by two names.
+            file = _existing(lists / "trainaug.txt") if split == "train_aug" else None
+            file = file or lists / f"{split}.txt"
+            if split == "test" and not file.is_file():
+                continue
+            for line in _lines(file):
+                # A bare name, or the path of the image and that of its label.
+                name = PurePosixPath(line.split()[0]).stem
+                label = path / "SegmentationClass" / f"{name}.png"
+                if split == "train_aug":
+                    label = _existing(path / "SegmentationClassAug" / f"{name}.png") or label
+                yield Item(name, split, path / "JPEGImages" / f"{name}.jpg", _label_of(split, label))
+
+    return items
 
 
 def _camvid_items(path: Path) -> Iterator[Item]:
     for split in ("train", "val", "test"):
-        for image in _files(path / split):
-            yield Item(image.stem, split, image, _existing(path / f"{split}annot" / image.name))
+        listing = path / f"{split}.txt"
+        if listing.is_file():
+            for number, line in enumerate(_lines(listing), start=1):
+                files = line.split()
+                if len(files) != 2:
+                    raise ValueError(
+                        f"{listing}: line {number}: expected an image and a label; got {line!r}."
+                    )
+                image, label = (_moved(path, file) for file in files)
+                yield Item(image.stem, split, image, _label_of(split, label))
+        else:
+            for image in _files(path / split):
+                yield Item(image.stem, split, image, _label_of(split, path / f"{split}annot" / image.name))
 
 
-def _cocostuff_items(path: Path) -> Iterator[Item]:
-    for folder, split in (("train2017", "train"), ("val2017", "val")):
-        for image in _files(path / "images" / folder):
-            yield Item(
-                image.stem, split, image, _existing(path / "annotations" / folder / f"{image.stem}.png")
-            )
+def _moved(path: Path, listed: str) -> Path:
+    """A file of a list whose paths are of the author's machine, such as /SegNet/CamVid/train/a.png."""
+    parts = PurePosixPath(listed.replace("\\", "/")).parts
+    parts = tuple(part for part in parts if part != "/")
+    tails = (path.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((tail for tail in tails if tail.is_file()), path.joinpath(*parts[-2:]))
+
+
+def _cocostuff10k_items(path: Path) -> Iterator[Item]:
+    for listing, split in (("train", "train"), ("test", "val")):
+        for line in _lines(path / "imageLists" / f"{listing}.txt"):
+            name = line.strip()
+            yield Item(name, split, path / "images" / f"{name}.jpg", path / "annotations" / f"{name}.mat")
 
 
 def _pets_items(path: Path) -> Iterator[Item]:
     for listing, split in (("trainval", "train"), ("test", "val")):
-        for line in (path / "annotations" / f"{listing}.txt").read_text().splitlines():
-            if line.strip() and not line.startswith("#"):
+        for line in _lines(path / "annotations" / f"{listing}.txt"):
+            if not line.startswith("#"):
                 name = line.split()[0]
-                label = _existing(path / "annotations" / "trimaps" / f"{name}.png")
+                label = path / "annotations" / "trimaps" / f"{name}.png"
                 yield Item(name, split, path / "images" / f"{name}.jpg", label)
 
 
-def _nyu40_items(path: Path) -> Iterator[Item]:
-    for split in ("train", "val"):
-        for image in _files(path / split / "images"):
-            yield Item(image.stem, split, image, _existing(path / split / "labels" / f"{image.stem}.png"))
-
-
-def _shipped(table: str, raw: str, *, unlabelled: int, also: Sequence[int] = ()) -> Callable[[Path], Classes]:
-    """Classes of a shipped table: rows with a train id (if it has that column) in its order."""
-
-    def classes(path: Path) -> Classes:
-        with resource_path("images", f"{table}.csv").open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-        used = [
-            row
-            for row in rows
-            if row.get("train_id", "0") not in ("", "255", "-1") and "ignore" not in row["name"]
-        ]
-        if "train_id" in rows[0]:
-            used.sort(key=lambda row: int(row["train_id"]))
-        colors = (
-            tuple((int(row["r"]), int(row["g"]), int(row["b"])) for row in used)
-            if "r" in rows[0]
-            else distinct_colors(len(used))
-        )
-        space = LabelSpace(
-            table.partition("_")[0],
-            tuple(int(row[raw]) for row in used),
-            tuple(row["name"] for row in used),
-            ("",) * len(used),
-            colors,
-            unlabelled_raw_id=unlabelled,
-        )
-        return space, sorted({int(row[raw]) for row in rows} | {unlabelled, *also})
-
-    return classes
-
-
-def _pets_classes(path: Path) -> Classes:
-    """Pet and background; the border, 3, is left out of training and scoring."""
-    space = LabelSpace(
-        "pets", (1, 2), ("pet", "background"), ("", ""), distinct_colors(2), unlabelled_raw_id=3
-    )
-    return space, (1, 2, 3)
-
+#: The server scores labelIds, whatever a network was trained on, of files <city>_<sequence>_<frame>*.png.
+#: Source: cityscapesScripts, evalPixelLevelSemanticLabeling.py.
+_CITYSCAPES_RULES = ImageRules(r"([A-Za-z-]+_\d{6}_\d{6}).*", size=(1024, 2048), num_images=1525)
+_CITYSCAPES_CLASSES = shipped_classes("cityscapes_labels", "id", unlabelled=0)
 
 #: Unlabelled raw ids: what stands in the files where there is no class.
 LAYOUTS: dict[LayoutName, Layout] = {
-    "folder": Layout(_folder_items, _folder_classes, read_indices),
-    "cityscapes": Layout(
-        _cityscapes_items("labelIds"), _shipped("cityscapes_labels", "id", unlabelled=0), read_indices
-    ),
+    "folder": Layout(_folder_items, folder_classes),
+    "cityscapes": Layout(_cityscapes_items("labelIds"), _CITYSCAPES_CLASSES, rules=_CITYSCAPES_RULES),
     "cityscapes_train_ids": Layout(
         _cityscapes_items("labelTrainIds"),
-        _shipped("cityscapes_labels", "train_id", unlabelled=255),
-        read_indices,
+        shipped_classes("cityscapes_labels", "train_id", unlabelled=255),
+        submission=_CITYSCAPES_CLASSES,
+        rules=_CITYSCAPES_RULES,
+        hint="The download has labelIds alone: use data.layout=cityscapes, which learns the same 19 classes "
+        "from them, or make labelTrainIds with cityscapesScripts.",
     ),
-    "ade20k": Layout(_ade20k_items, _shipped("ade20k_150_classes", "png_value", unlabelled=0), read_indices),
-    "voc2012": Layout(_voc_items, _shipped("voc21_classes", "png_index", unlabelled=255), read_indices),
-    "camvid": Layout(_camvid_items, _shipped("camvid11_classes", "train_id", unlabelled=11), read_indices),
+    "ade20k": Layout(
+        _split_folders(
+            {"training": "train", "validation": "val", "testing": "test"}, "images/*", "annotations/*"
+        ),
+        shipped_classes("ade20k_150_classes", "png_value", unlabelled=0),
+    ),
+    "voc2012": Layout(
+        _voc_items("train", "val", "test"),
+        shipped_classes("voc21_classes", "png_index", unlabelled=255),
+        listings={"train_aug": _voc_items("train_aug", "val", "test")},
+    ),
+    "camvid": Layout(_camvid_items, shipped_classes("camvid11_classes", "train_id", unlabelled=11)),
     "cocostuff": Layout(
-        _cocostuff_items, _shipped("cocostuff_classes", "png_value", unlabelled=255), read_indices
+        _split_folders({"train2017": "train", "val2017": "val"}, "images/*", "annotations/*"),
+        shipped_classes("cocostuff_classes", "png_value", unlabelled=255),
     ),
-    "pets": Layout(_pets_items, _pets_classes, read_indices),
-    "nyu40": Layout(_nyu40_items, _shipped("nyu40_classes", "nyu40id", unlabelled=0), read_indices),
+    # Version 1.1: label ids 1..182 and 0 for unlabelled; 1.0 numbered its classes otherwise.
+    "cocostuff10k": Layout(
+        _cocostuff10k_items, shipped_classes("cocostuff_classes", "label_id", unlabelled=0), read_mat_map
+    ),
+    "pets": Layout(_pets_items, pets_classes),
+    "nyu40": Layout(
+        _split_folders({"train": "train", "val": "val"}, "*/images", "*/labels"),
+        shipped_classes("nyu40_classes", "nyu40id", unlabelled=0),
+        hint="data_prep/nyu40.py writes this folder from nyu_depth_v2_labeled.mat.",
+    ),
 }

@@ -6,7 +6,6 @@ per line, one line per vertex of that scan's mesh, in its order.
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from collections import Counter
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace
+from pointseg.formats.archive import write_archive
 from pointseg.formats.label_text import LabelTextError, format_labels, parse_labels
 from pointseg.formats.submission_ids import diagnose_ids, diagnose_line_counts
 from pointseg.formats.submission_names import sort_members
@@ -25,8 +25,6 @@ from pointseg.formats.submission_problems import Findings, Problem
 
 #: Bytes of text for one vertex that no honest file exceeds; savetxt's floats take 25.
 MAX_BYTES_PER_VERTEX = 40
-#: Zip's own epoch: a time of writing would make every archive differ.
-FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _FOREIGN_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip"}
 _ENCRYPTED = 0x1
 
@@ -68,24 +66,7 @@ def write_submission(path: Path, predictions: Iterable[tuple[str, npt.ArrayLike]
     Raises:
         ValueError: for a scene name that is no plain file name, or that comes twice.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    written: set[str] = set()
-    try:
-        with zipfile.ZipFile(partial, "w", compression=zipfile.ZIP_DEFLATED) as archive:
-            for scene, raw_ids in predictions:
-                if not re.fullmatch(r"\w[\w.-]*", scene) or scene in written:
-                    raise ValueError(
-                        f"{path}: expected scene names that differ and hold no '/'; got {scene!r}."
-                    )
-                written.add(scene)
-                entry = zipfile.ZipInfo(f"{scene}.txt", FIXED_TIME)
-                entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, format_labels(raw_ids))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_archive(path, ((f"{scene}.txt", format_labels(raw_ids)) for scene, raw_ids in predictions))
 
 
 def check_submission(
@@ -119,7 +100,7 @@ def check_submission(
                 if raw_id is not None:
                     found[scene] = raw_id
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
-        findings.add("not_a_zip", _what_it_is(path) or str(error))
+        findings.add("not_a_zip", foreign_archive(path) or str(error))
     id_counts = _count_ids(found.values())
     _diagnose(found, id_counts, label_space, vertex_counts, findings)
     return SubmissionCheck(findings.problems(), id_counts, len(found))
@@ -179,7 +160,8 @@ def _diagnose(
     findings.add(kind, evidence + (f" (first in {guilty[0]}.txt)" if guilty else ""))
 
 
-def _what_it_is(path: Path) -> str | None:
+def foreign_archive(path: Path) -> str | None:
+    """What a file is that is no zip, if it is another kind of archive."""
     with path.open("rb") as handle:
         start = handle.read(8)
     kind = next((name for magic, name in _FOREIGN_ARCHIVES.items() if start.startswith(magic)), None)

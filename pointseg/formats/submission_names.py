@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import stat
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from pointseg.formats.archive import is_unsafe
 from pointseg.formats.submission_problems import Findings
 
 #: Names of ScanNet scans, and of the masks that the instance task adds to them.
@@ -58,15 +58,7 @@ def _kind_of(
     """The mistake that a member's name is, or None for an expected scene at the root."""
     name = member.filename
     path = PurePosixPath(name)
-    # ZipInfo turns the machine's own separator into '/'; orig_filename is what stands in the archive.
-    is_link = stat.S_ISLNK(member.external_attr >> 16)
-    if (
-        not path.parts
-        or path.is_absolute()
-        or ".." in path.parts
-        or re.search(r"[\\:\0]", member.orig_filename)
-        or is_link
-    ):
+    if is_unsafe(member):
         return "unsafe_name"
     if member.is_dir():
         return "directory_entry"

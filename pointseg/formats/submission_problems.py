@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 #: kind -> (what is wrong, what to do), most fundamental first; reports keep this order.
@@ -100,32 +101,39 @@ MAX_SHOWN = 4
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of mistake and every place where it was found."""
+    """One kind of mistake and every place where it was found: what is wrong, and what to do."""
 
     kind: str
     places: tuple[str, ...]
-
-    @property
-    def fix(self) -> str:
-        return KINDS[self.kind][1]
+    what: str
+    fix: str
 
     @property
     def message(self) -> str:
         """What is wrong, where, and what to do, as one line."""
         more = len(self.places) - MAX_SHOWN
         shown = "; ".join(self.places[:MAX_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        return f"{KINDS[self.kind][0]}: {shown}. {self.fix}"
+        return f"{self.what}: {shown}. {self.fix}"
 
 
 class Findings:
-    """Mistakes while they are being found."""
+    """Mistakes while they are being found.
 
-    def __init__(self) -> None:
+    Args:
+        kinds: kind -> (what is wrong, what to do), in the order of a report.
+    """
+
+    def __init__(self, kinds: Mapping[str, tuple[str, str]] = KINDS) -> None:
+        self._kinds = kinds
         self._places: dict[str, list[str]] = {}
 
     def add(self, kind: str, place: str) -> None:
-        assert kind in KINDS
+        assert kind in self._kinds
         self._places.setdefault(kind, []).append(place)
 
     def problems(self) -> tuple[Problem, ...]:
-        return tuple(Problem(kind, tuple(self._places[kind])) for kind in KINDS if kind in self._places)
+        return tuple(
+            Problem(kind, tuple(self._places[kind]), *text)
+            for kind, text in self._kinds.items()
+            if kind in self._places
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -43,20 +44,33 @@ def check(
     others = {scene: s for s in ("train", "val") for scene in known[s] if scene not in expected}
     result = check_submission(path, label_space, expected, other_scenes=others)
     console = Console()
+    print_outcome(path, result, label_space, len(expected), "scenes", console)
+    if result.is_valid:
+        print_advice(expected, path, console)
+    return result
+
+
+def print_outcome(
+    path: Path,
+    result: SubmissionCheck,
+    label_space: LabelSpace,
+    num_expected: int | None,
+    what: Literal["scenes", "images"],
+    console: Console,
+) -> None:
+    """Print the share of each class, every mistake with its fix, and the verdict."""
     if result.id_counts:
         print_shares(result, label_space, console)
     for problem in result.problems:
         console.print(f"[bold red]{problem.kind}[/]", end=": ")
         console.print(problem.message, soft_wrap=True, markup=False, highlight=False)
     verdict = "ready for the server" if result.is_valid else f"{len(result.problems)} kinds of mistakes"
+    of_all = "" if num_expected is None else f" of {num_expected}"
+    points = "vertices" if what == "scenes" else "pixels"
     console.print(
-        f"{path}: {result.num_scenes} of {len(expected)} scenes read, {result.num_vertices:,} vertices: "
-        f"{verdict}.",
+        f"{path}: {result.num_scenes}{of_all} {what} read, {result.num_vertices:,} {points}: {verdict}.",
         soft_wrap=True,
     )
-    if result.is_valid:
-        print_advice(expected, path, console)
-    return result
 
 
 def expected_vertex_counts(raw: Path | None, scenes: Path | None) -> dict[str, int]:

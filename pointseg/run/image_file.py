@@ -10,7 +10,7 @@ from PIL import Image
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
-from pointseg.data.image_data import decoded, open_image
+from pointseg.data.image_files import decoded, open_image
 from pointseg.data.image_layouts import IMAGE_SUFFIXES
 
 __all__ = ["IMAGE_SUFFIXES", "read_image_file", "write_class_image"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
+from pointseg.data.source import Source
 from pointseg.formats.submission import SubmissionCheck, check_submission, write_submission
 from pointseg.run.check_submission import print_advice
-from pointseg.run.checkpoint import load_run
+from pointseg.run.checkpoint import TrainedRun, load_run
 from pointseg.run.evaluate import predict_store
+from pointseg.run.submit_images import write_images
 
 
 def submit(
@@ -28,7 +31,7 @@ def submit(
 
     Args:
         run_folder: RUN folder of `pointseg train`.
-        output: the zip file.
+        output: the zip file: a text for each scan, or a PNG for each image.
         split: split of the store.
         views: test-time views; those of the run's configuration if None.
         checkpoint: ``best`` or ``last``.
@@ -45,18 +48,26 @@ def submit(
     run = load_run(run_folder, checkpoint=checkpoint, device=device, engine=engine)
     store = run.open_data(data)
     names = store.scene_names(split)
-    expected = {name: store.num_vertices(name) for name in names}
     rejected = output.with_name(f"{output.name}.rejected")
-    predictions = predict_store(run, store, names, views=views)
-    write_submission(rejected, ((s.name, run.label_space.decode(p.train_index)) for s, p in predictions))
-    check = check_submission(rejected, run.label_space, expected)
+    is_of_scans = run.experiment.data.kind == "scans"
+    check = (_write_scans if is_of_scans else write_images)(run, store, names, rejected, views)
     if not check.is_valid:
         messages = "\n".join(problem.message for problem in check.problems)
         raise ValueError(f"{rejected} is not fit for the server:\n{messages}")
     rejected.replace(output)
     console = Console()
+    what, points = ("scenes", "vertices") if is_of_scans else ("images", "pixels")
     console.print(
-        f"{output}: {check.num_scenes} scenes, {check.num_vertices:,} vertices, checked.", soft_wrap=True
+        f"{output}: {check.num_scenes} {what}, {check.num_vertices:,} {points}, checked.", soft_wrap=True
     )
-    print_advice(expected, output, console)
+    if is_of_scans:
+        print_advice({name: store.num_vertices(name) for name in names}, output, console)
     return check
+
+
+def _write_scans(
+    run: TrainedRun, store: Source, names: Sequence[str], path: Path, views: int | None
+) -> SubmissionCheck:
+    predictions = predict_store(run, store, names, views=views)
+    write_submission(path, ((s.name, run.label_space.decode(p.train_index)) for s, p in predictions))
+    return check_submission(path, run.label_space, {name: store.num_vertices(name) for name in names})

@@ -81,3 +81,8 @@ def check() -> ModuleType:
 @pytest.fixture(scope="session")
 def custom() -> ModuleType:
     return load_script("custom")
+
+
+@pytest.fixture(scope="session")
+def nyu40() -> ModuleType:
+    return load_script("nyu40")

@@ -84,7 +84,7 @@ def test_a_stopped_writing_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", ".hidden"])
 def test_scene_names_that_are_no_plain_names_are_not_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="scene names"):
+    with pytest.raises(ValueError, match="file names that differ and hold no"):
         write_submission(tmp_path / "out.zip", [(name, np.array([1]))])
 
 

@@ -1,0 +1,58 @@
+"""Zip archives that are written whole or not at all, the same bytes for the same content."""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+#: Zip's own epoch: a time of writing would make every archive differ.
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+_PLAIN_NAME = re.compile(r"\w[\w.-]*")
+
+
+def write_archive(path: Path, files: Iterable[tuple[str, bytes]], *, compress: bool = True) -> None:
+    """Write files to the root of an archive.
+
+    Args:
+        path: the zip file.
+        files: (name, content) pairs, consumed one by one.
+        compress: False for what is compressed already.
+
+    Raises:
+        ValueError: for a name that is no plain file name, or that comes twice.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    written: set[str] = set()
+    try:
+        with zipfile.ZipFile(partial, "w", compression=method) as archive:
+            for name, content in files:
+                if not _PLAIN_NAME.fullmatch(name) or name in written:
+                    raise ValueError(
+                        f"{path}: expected file names that differ and hold no '/'; got {name!r}."
+                    )
+                written.add(name)
+                entry = zipfile.ZipInfo(name, FIXED_TIME)
+                entry.compress_type, entry.create_system = method, 3
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def is_unsafe(member: zipfile.ZipInfo) -> bool:
+    """Whether the name of an archive's member leads out of the folder it is unpacked in, or it is a link."""
+    name = PurePosixPath(member.filename)
+    # ZipInfo turns the machine's own separator into '/'; orig_filename is what stands in the archive.
+    return bool(
+        not name.parts
+        or name.is_absolute()
+        or ".." in name.parts
+        or re.search(r"[\\:\0]", member.orig_filename)
+        or stat.S_ISLNK(member.external_attr >> 16)
+    )
