@@ -68,12 +68,13 @@ def with_counts(
 
 def _stamps(path: Path, entries: Entries, hint: str) -> list[tuple[int, int]]:
     """Size and time of change of every file."""
-    stamps, missing = [], []
+    # Joined as text: a Path of each of a quarter of a million files takes longer than its stat.
+    folder, stamps, missing = str(path), [], []
     for name, entry in entries.items():
         for role in ("image", "label"):
             if entry[role] is not None:
                 try:
-                    found = (path / entry[role]).stat()
+                    found = os.stat(os.path.join(folder, entry[role]))  # noqa: PTH116, PTH118
                 except (FileNotFoundError, NotADirectoryError):
                     missing.append((path / entry[role], role, name, entry["split"]))
                 else:

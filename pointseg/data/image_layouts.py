@@ -96,7 +96,8 @@ class Layout:
 
 def _is_inside(folder: Path, file: Path) -> bool:
     """By its name alone: links of the user's own may lead elsewhere."""
-    return file.is_relative_to(folder) and ".." not in file.relative_to(folder).parts
+    depth = len(folder.parts)
+    return file.parts[:depth] == folder.parts and ".." not in file.parts[depth:]
 
 
 def _files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:

@@ -104,6 +104,7 @@ def load_run(
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
     folder = RunFolder(path)
     experiment, label_space = folder.read_experiment(), folder.read_label_space()
+    experiment = experiment.model_copy(update={"model": experiment.model.trained()})
     if logit_adjustment_tau is not None:
         options = experiment.evaluate.model_copy(update={"logit_adjustment_tau": logit_adjustment_tau})
         experiment = experiment.model_copy(update={"evaluate": options})

@@ -22,12 +22,13 @@ from pointseg.core.labels import IGNORE, LabelSpace, distinct_colors
 from pointseg.core.prediction import Prediction
 from pointseg.data.image_pipeline import ImagePipeline
 from pointseg.experiment import Experiment
-from pointseg.run.checkpoint import load_checkpoint
+from pointseg.run.checkpoint import load_checkpoint, load_run
 from pointseg.run.train import train
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "images" / "ccp59"
 METHODS = ("baseline", "ceco", "tilted", "pat", "dropclass", "all_four")
-SMALL = ("data.size=[32, 32]", "model.widths=[8, 16]", "train.batch_size=2", "train.num_threads=1")
+BATCHES = ("data.size=[32, 32]", "train.batch_size=2", "train.num_threads=1")
+SMALL = (*BATCHES, "model.widths=[8, 16]")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,22 @@ def test_a_network_of_the_library_trains_with_ceco_and_dropclass(
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     steps = [row for row in rows if row["kind"] == "train"]
     assert len(steps) == 2 and all(row["grad_norm"] > 0 for row in steps)
+
+
+def test_a_trained_network_does_without_the_weights_it_started_from(folder: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    start = tmp_path / "mit"
+    transformers.SegformerForSemanticSegmentation(transformers.SegformerConfig()).save_pretrained(start)
+    options = ("train.steps=1", "data.val_split=null", f"model={{type: segformer, pretrained: {start}}}")
+    chosen = load_config(
+        Experiment, CONFIGS / "baseline.yaml", [*BATCHES, f"data.path={folder}", *options]
+    )
+    quiet_train(chosen, tmp_path / "run")
+    start.rename(tmp_path / "gone")
+    run = load_run(tmp_path / "run", device="cpu")
+    weights = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["weights"]
+    scale = next(value for key, value in weights.items() if key.endswith("input_scale"))
+    assert torch.equal(run.segmenter.backbone.input_scale, scale) and not torch.all(scale == 1)
 
 
 def test_a_resumed_run_has_the_weights_of_one_that_never_stopped(folder: Path, tmp_path: Path) -> None:
