@@ -109,9 +109,7 @@ def test_a_trained_network_does_without_the_weights_it_started_from(folder: Path
     start = tmp_path / "mit"
     transformers.SegformerForSemanticSegmentation(transformers.SegformerConfig()).save_pretrained(start)
     options = ("train.steps=1", "data.val_split=null", f"model={{type: segformer, pretrained: {start}}}")
-    chosen = load_config(
-        Experiment, CONFIGS / "baseline.yaml", [*BATCHES, f"data.path={folder}", *options]
-    )
+    chosen = load_config(Experiment, CONFIGS / "baseline.yaml", [*BATCHES, f"data.path={folder}", *options])
     quiet_train(chosen, tmp_path / "run")
     start.rename(tmp_path / "gone")
     run = load_run(tmp_path / "run", device="cpu")
