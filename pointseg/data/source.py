@@ -92,7 +92,7 @@ class Source:
 def count_classes(entries: list[Mapping[str, Any]], label_space: LabelSpace) -> ClassStatistics:
     """Class statistics of scenes from their manifest entries."""
     position = {raw_id: index for index, raw_id in enumerate(label_space.raw_ids)}
-    # Lists: to add to one element of a tensor takes fifty times as long, and there may be millions of counts.
+    # Lists: to add to an element of a tensor takes over a hundred times as long, and there may be millions.
     points, samples = [0] * label_space.num_classes, [0] * label_space.num_classes
     for entry in entries:
         for raw_id, count in entry["class_points"].items():
