@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.models.minkunet import MinkUNetConfig
-from pointseg.run.gpu_check.workload import workload
+from pointseg.run.bench.workload import workload
 from pointseg.sparse import Grid, SparseTensor, convolve, using_engine
 from pointseg.sparse.engines import backend
 from pointseg.sparse.kernel_map import search_pairs

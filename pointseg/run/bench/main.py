@@ -18,8 +18,8 @@ from torch import Tensor
 from pointseg.run.bench.cases import TYPES, Case, convolution, engines_for, kernel_maps, network
 from pointseg.run.bench.measure import gemm_gflops, take_turns
 from pointseg.run.bench.plot import draw
+from pointseg.run.bench.rooms import rooms
 from pointseg.run.distributed import choose_device
-from pointseg.run.gpu_check.rooms import rooms
 from pointseg.sparse import ENGINES
 
 
