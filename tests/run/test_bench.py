@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from pointseg.cli import app
 from pointseg.run.bench import memory
-from pointseg.run.bench.main import bench
+from pointseg.run.bench.cases import Case
+from pointseg.run.bench.main import _table, bench
 from pointseg.run.bench.measure import take_turns
 from pointseg.run.bench.memory import MemoryGuard
 from pointseg.run.bench.minkowski_network import OWN
@@ -76,6 +77,17 @@ def test_the_doctor_explains_every_engine(tmp_path):
     text = console.export_text()
     assert "bfloat16 on this processor: " in text or not findings["instruction_sets"]
     assert "auto takes this one" in text and all(name in text for name in ENGINES)
+
+
+def test_the_table_fits_80_columns():
+    times = {"median_s": 123.45678, "min_s": 120.12345, "spread": 1.25, "peak_mb": 12345.0, "of_gemm": 0.75}
+    row = {"engine": OWN, "phase": "forward_backward", "gflop": 1.0, "max_error": 1e-12, "skipped": None}
+    case = Case("MinkUNet34C", 2_000_000, 1.0, lambda *_: torch.zeros(1), None)
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(_table(case, "float32", [row | times]))
+    shown = console.export_text()
+    assert "…" not in shown and "minkowski-own" in shown and "120.1234" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_large_rooms_are_compared_with_float64_on_a_smaller_one():

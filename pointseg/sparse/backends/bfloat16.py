@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 #: What torch calls the instructions -> what people call them, fastest first.
@@ -15,11 +17,11 @@ def bfloat16_instructions() -> str | None:
 
     Processors with AVX-512 alone can do it too, but take as long as in float32.
     """
-    # torch before 2.10 does not tell: float32 is right everywhere.
-    ask = getattr(torch.cpu, "get_capabilities", dict)
     if not torch.backends.mkldnn.is_available():
         return None
-    found = ask()
+    # Older versions of torch do not tell: float32 is right everywhere.
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    found: Mapping[str, object] = {} if ask is None else ask()
     return next((name for key, name in _INSTRUCTIONS.items() if found.get(key)), None)
 
 
