@@ -79,6 +79,7 @@ def network(tests: Any, random_coords: Any) -> dict[str, Tensor]:
     arrays |= {"coords": coords, "x": x, "upstream": upstream, "out": features.detach()}
     arrays["grad_x"] = given.grad
     for key, parameter in plain.named_parameters():
+        assert parameter.grad is not None
         arrays[f"norm/{key}"] = parameter.grad.norm()
     return arrays
 

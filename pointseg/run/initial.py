@@ -111,10 +111,10 @@ class InitialWeights:
         """Why the head cannot be taken over, or None where the classes are the same."""
         if self.label_space is None:
             key = "head.classifier.weight"
-            there, here = self.weights.get(key), own.get(key)
-            if there is None or here is None or len(there) == len(here):
+            given, wanted = self.weights.get(key), own.get(key)
+            if given is None or wanted is None or len(given) == len(wanted):
                 return None
-            return f"its number of classes is {len(there)} there and {len(here)} here"
+            return f"its number of classes is {len(given)} there and {len(wanted)} here"
         there, here = self.label_space, label_space
         if there.num_classes != here.num_classes:
             return f"its number of classes is {there.num_classes} there and {here.num_classes} here"
