@@ -339,12 +339,16 @@ def bench(
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; engines take turns.")] = 5,
     parity: Annotated[bool, typer.Option(help="Also compare with float64.")] = True,
+    parity_voxels: Annotated[
+        int, typer.Option(min=1, help="Larger rooms are compared on one of this size: float64 is slow.")
+    ] = 20_000,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     json: Annotated[Path | None, typer.Option(help="Also write the rows to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw them to this PNG file.")] = None,
 ) -> None:
     """Measure the engines side by side: same voxels, same weights, one process."""
-    from pointseg.run.bench.main import BenchOptions, bench
+    from pointseg.run.bench.main import bench
+    from pointseg.run.bench.options import BenchOptions
 
     bench(
         what,
@@ -357,6 +361,7 @@ def bench(
             threads=threads,
             repeats=repeats,
             parity=parity,
+            parity_voxels=parity_voxels,
             device=device,
         ),
         json_path=json,

@@ -7,6 +7,7 @@ kind of data set in DATASETS. A row's key is the ``type`` in YAML.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import torch
@@ -153,6 +154,8 @@ class TrainConfig(Config):
         workers: processes that read scenes; 0 reads in the main one.
         max_bad_batches: how many batches with a non-finite loss or gradient are skipped before giving up.
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
+        init_from: RUN folder (also of ``pointseg convert``) or checkpoint whose weights a new training starts
+            from; the classifier starts anew where the classes are others.
     """
 
     steps: int | None = Field(default=None, ge=1)
@@ -170,6 +173,7 @@ class TrainConfig(Config):
     workers: int = Field(default=0, ge=0)
     max_bad_batches: int = Field(default=20, ge=0)
     num_threads: int | None = Field(default=None, ge=1)
+    init_from: Path | None = None
 
     @model_validator(mode="after")
     def _has_one_length(self) -> TrainConfig:

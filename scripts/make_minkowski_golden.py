@@ -2,9 +2,9 @@
 
     python scripts/make_minkowski_golden.py
 
-Needs MinkowskiEngine (scripts/install_minkowski.sh) and the tests, where its layers and networks are put
-together. Writes tests/fixtures/minkowski_layers.npz and tests/fixtures/minkowski_network.npz: plain arrays,
-read with allow_pickle=False. Inputs are multiples of 1/64, which compress well and are exact.
+Needs MinkowskiEngine (scripts/install_minkowski.sh) and the tests, where its layers are put together. Writes
+tests/fixtures/minkowski_layers.npz and tests/fixtures/minkowski_network.npz: plain arrays, read with
+allow_pickle=False. Inputs are multiples of 1/64, which compress well and are exact.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from pointseg.run.bench.minkowski_network import PlainMinkUNet
 
 ROOT = Path(__file__).parents[1]
 WIDTHS = (3, 4, 3, 4, 3, 4, 3, 4)
@@ -62,7 +64,7 @@ def layers(tests: Any, random_coords: Any) -> dict[str, Tensor]:
 def network(tests: Any, random_coords: Any) -> dict[str, Tensor]:
     """A training step of a tiny MinkUNet: state dict, output, and the norm of every gradient."""
     generator = torch.Generator().manual_seed(0)
-    plain = tests.PlainMinkUNet(3, WIDTHS, BLOCKS, stem=STEM).double()
+    plain = PlainMinkUNet(3, WIDTHS, BLOCKS, stem=STEM).double()
     with torch.no_grad():
         for name, parameter in plain.named_parameters():
             values = exact(generator, *parameter.shape)
@@ -77,6 +79,7 @@ def network(tests: Any, random_coords: Any) -> dict[str, Tensor]:
     arrays |= {"coords": coords, "x": x, "upstream": upstream, "out": features.detach()}
     arrays["grad_x"] = given.grad
     for key, parameter in plain.named_parameters():
+        assert parameter.grad is not None
         arrays[f"norm/{key}"] = parameter.grad.norm()
     return arrays
 

@@ -9,6 +9,7 @@ from pointseg.config import ConfigError, dump_config, load_config
 from pointseg.data.image_data import ImageData
 from pointseg.data.image_layouts import LAYOUTS
 from pointseg.experiment import BACKBONES, DATASETS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, Experiment
+from pointseg.models.minkunet import MinkUNetConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 #: A base.yaml only holds what others share, and a method only its difference; they are no experiments.
@@ -118,3 +119,18 @@ def test_two_losses_can_be_of_one_type() -> None:
 def test_an_override_of_another_type_replaces_the_options_of_the_old_one() -> None:
     chosen = experiment("optimizer={type: sgd, momentum: 0.5}", "optimizer={type: adamw}").optimizer
     assert chosen.lr == 2e-3
+
+
+@pytest.mark.parametrize(
+    ("recipe", "widen", "eps", "momentum"),
+    [("spunet_recipe", "strided", 1e-3, 0.01), ("minkunet34c_recipe", "block", 1e-5, 0.1)],
+)
+def test_a_recipe_trains_the_network_that_it_is_named_for(
+    recipe: str, widen: str, eps: float, momentum: float
+) -> None:
+    model = load_config(Experiment, CONFIGS / "scannet200" / f"{recipe}.yaml").model
+    assert isinstance(model, MinkUNetConfig)
+    options = model.resolved()
+    assert options["widths"] == (32, 64, 128, 256, 256, 128, 96, 96)
+    assert options["blocks"] == (2, 3, 4, 6, 2, 2, 2, 2) and options["stem_kernel"] == 5
+    assert (options["widen"], options["bn_eps"], options["bn_momentum"]) == (widen, eps, momentum)

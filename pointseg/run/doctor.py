@@ -16,6 +16,7 @@ import pointseg
 from pointseg.run.bench.main import describe
 from pointseg.run.distributed import choose_device
 from pointseg.sparse import ENGINES, current_engine
+from pointseg.sparse.backends.bfloat16 import bfloat16_instructions, explain_bfloat16
 from pointseg.sparse.engines import backend
 from pointseg.sparse.native_library import instruction_sets
 
@@ -39,7 +40,8 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         console: where to print; standard output if None.
 
     Returns:
-        ``pointseg``, ``python``, ``torch``, ``device``, ``instruction_sets`` of the C kernels, ``engines``
+        ``pointseg``, ``python``, ``torch``, ``device``, ``instruction_sets`` of the C kernels, ``bfloat16``
+        (the instructions by which the engine native multiplies it, or None for float32), ``engines``
         (name -> None, or why it cannot run), ``auto`` (the engine it takes) and ``packages`` (name -> version
         or None).
     """
@@ -50,6 +52,7 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         "torch": torch.__version__,
         "device": describe(device),
         "instruction_sets": list(instruction_sets()),
+        "bfloat16": bfloat16_instructions(),
         "engines": {name: backend(name).unavailable(device) for name in ENGINES},
         "auto": current_engine(device),
         "packages": {name: _version(name) for name in OPTIONAL},
@@ -64,6 +67,7 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         console.print(
             f"C kernels for this processor: {', '.join(findings['instruction_sets'])}; the last is used"
         )
+        console.print(f"bfloat16 on this processor: {explain_bfloat16(findings['bfloat16'])}")
     packages = Table("package", "version", "for", title="Optional packages", title_justify="left")
     for name, purpose in OPTIONAL.items():
         packages.add_row(name, findings["packages"][name] or "not installed", purpose)

@@ -15,6 +15,7 @@ from pointseg.metrics.report import Report, print_report
 from pointseg.run.checkpoint import load_checkpoint, save_checkpoint
 from pointseg.run.distributed import Processes, process_group
 from pointseg.run.folder import RunFolder
+from pointseg.run.initial import refuse_to_replace_converted, start_from
 from pointseg.run.interrupt import StopRequest
 from pointseg.run.job import TrainingJob, set_num_threads
 from pointseg.run.memory import keep_freed_memory
@@ -67,7 +68,8 @@ def train(
 
     Raises:
         FileNotFoundError: if there is no store, or nothing to resume.
-        ValueError: if ``out`` holds another run, the data does not fit, or too many batches were not finite.
+        ValueError: if ``out`` holds another run or converted weights, the data does not fit, or too many
+            batches were not finite.
     """
     console = console or Console()
     with process_group(device) as processes, StopRequest() as stop:
@@ -89,10 +91,15 @@ def _train(
         keep_freed_memory()
     check_engine(experiment.engine, processes.device)
     continues = folder.may_continue(experiment, resume)
+    if resume is None:
+        refuse_to_replace_converted(folder)
     job = TrainingJob.prepare(experiment, processes)
     state, notice = job.fresh_state()
+    notices = [notice]
     if continues:
         resume_state(state, folder, job)
+    elif experiment.train.init_from is not None:
+        notices += start_from(state, experiment.train.init_from, job.store.label_space, experiment)
     processes.wait()
     if processes.is_main:
         if not continues:
@@ -100,7 +107,8 @@ def _train(
         folder.describe(experiment, job.store.label_space, processes.device, state.step)
         folder.write_class_statistics(job.class_statistics)
     with Monitor(folder, state, job, console) as monitor:
-        monitor.say(notice)
+        for line in notices:
+            monitor.say(line)
         monitor.say(job.headline(state.step))
         report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
     if processes.is_main:

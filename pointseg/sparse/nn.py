@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pointseg.sparse.grid import Grid
 from pointseg.sparse.kernel_map import KernelMap
-from pointseg.sparse.ops import convolve
+from pointseg.sparse.ops import convolve, multiply
 from pointseg.sparse.tensor import SparseTensor
 
 
@@ -75,7 +75,7 @@ class SparseConv3d(_Convolution):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         if self.kernel.ndim == 2:
-            return x.with_features(self._with_bias(x.features @ self.kernel))
+            return x.with_features(self._with_bias(multiply(x.features, self.kernel)))
         kernel_map, target = self.map_of(x)
         return SparseTensor(self._with_bias(convolve(x.features, self.kernel, kernel_map)), target)
 
@@ -103,7 +103,7 @@ class SparseConvTranspose3d(_Convolution):
             ValueError: unless the stride of ``x``'s grid is ``stride`` times that of ``onto``.
         """
         if self.kernel.ndim == 2 and x.grid is onto:
-            return x.with_features(self._with_bias(x.features @ self.kernel))
+            return x.with_features(self._with_bias(multiply(x.features, self.kernel)))
         kernel_map, onto = self.map_of(x, onto)
         kernel = self.kernel if self.kernel.ndim == 3 else self.kernel[None]
         return SparseTensor(self._with_bias(convolve(x.features, kernel, kernel_map)), onto)

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from minkowski_network import PlainMinkUNet, needs_minkowski, rows_in, sparse_tensor
+from minkowski_network import needs_minkowski, rows_in, sparse_tensor
 from oracle import random_coords
 
 from pointseg.models.minkunet import BLOCKS, WIDTHS, MinkUNetConfig
+from pointseg.run.bench.minkowski_network import PlainMinkUNet
 from pointseg.sparse import ENGINES, Grid, SparseTensor, using_engine
 from pointseg.sparse.engines import backend
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from pointseg.run.bench.rooms import rooms
+from pointseg.run.bench.workload import workload
 from pointseg.run.gpu_check.main import main
 from pointseg.run.gpu_check.record import SMOKE, Recorder
-from pointseg.run.gpu_check.rooms import rooms
-from pointseg.run.gpu_check.workload import workload
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,10 @@ import torch
 from oracle import kernel_triples, random_coords
 
 from pointseg.sparse import Grid
+from pointseg.sparse.backends import native as native_module
 from pointseg.sparse.backends.base import Epilogue
+from pointseg.sparse.backends.bfloat16 import bfloat16_instructions, explain_bfloat16
+from pointseg.sparse.backends.block_products import BlocksBackend
 from pointseg.sparse.backends.native import NativeBackend
 from pointseg.sparse.backends.reference import ReferenceBackend
 from pointseg.sparse.kernel_map import search_pairs
@@ -67,7 +70,8 @@ def test_results_do_not_depend_on_the_number_of_threads(channels):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_bfloat16_is_summed_in_float32_and_rounded_once():
+def test_bfloat16_is_summed_in_float32_and_rounded_once_where_nothing_is_quicker(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     kernel_map = some_map("same")
     x, weight, grad = tensors(kernel_map, 24, 24, torch.bfloat16)
     got = results(NativeBackend(), kernel_map, x, weight, grad)
@@ -76,6 +80,62 @@ def test_bfloat16_is_summed_in_float32_and_rounded_once():
         assert a.dtype == torch.bfloat16
         # Half a unit in the last place, and what float32 sums add to it.
         torch.testing.assert_close(a.double(), b, rtol=2**-8, atol=1e-4)
+
+
+@pytest.mark.parametrize("capability", ["amx_bf16", "avx512_bf16"])
+@pytest.mark.parametrize("kind", ["same", "down", "up"])
+@pytest.mark.parametrize("channels", [(64, 64), (70, 96), (96, 63), (3, 64)])
+def test_bfloat16_products_where_the_processor_has_them_are_right(monkeypatch, capability, kind, channels):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
+    multiplied = []
+
+    class Watched(BlocksBackend):
+        def forward(self, *arguments):
+            multiplied.append("forward")
+            return super().forward(*arguments)
+
+        def backward(self, *arguments, **options):
+            multiplied.append("backward")
+            return super().backward(*arguments, **options)
+
+    monkeypatch.setattr(native_module, "BlocksBackend", Watched)
+    kernel_map = some_map(kind)
+    x, weight, grad = tensors(kernel_map, *channels, torch.bfloat16)
+    got = results(NativeBackend(), kernel_map, x, weight, grad)
+    # Narrow layers stay in the C kernels, the backward pass where the forward pass is.
+    assert multiplied == (["backward", "forward"] if min(channels) >= 64 else [])
+    exact = results(ReferenceBackend(), kernel_map, x.double(), weight.double(), grad.double())
+    for a, b in zip(got, exact, strict=True):
+        assert a.dtype == torch.bfloat16
+        assert (a.double() - b).norm() <= 2**-8 * b.norm()
+        torch.testing.assert_close(a.double(), b, rtol=2**-6, atol=2**-8 * float(b.abs().max()))
+
+
+def test_bfloat16_products_come_with_the_epilogue(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    kernel_map = some_map("same")
+    x, weight, grad = tensors(kernel_map, 64, 64, torch.bfloat16)
+    epilogue = Epilogue(torch.linspace(-50, 50, 64), 10 * grad, relu=True)
+    got = NativeBackend().forward(x, weight, kernel_map, epilogue)
+    exact = ReferenceBackend().forward(x.double(), weight.double(), kernel_map)
+    exact = (exact + torch.linspace(-50, 50, 64).double() + 10 * grad.double()).relu()
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.double(), exact, rtol=2**-6, atol=2**-8 * float(exact.max()))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "AMX"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "AVX-512 BF16"),
+        ({"avx512_f": True, "avx512_bw": True, "avx512_bf16": False}, None),
+        ({"architecture": "arm64", "bf16": True}, None),
+    ],
+)
+def test_the_processor_decides_on_bfloat16(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert bfloat16_instructions() == NativeBackend().bfloat16 == expected
+    assert (expected or "computed in float32") in explain_bfloat16(expected)
 
 
 def test_half_precision_goes_to_plain_torch():

@@ -1,5 +1,7 @@
 """Layers: parameter layout of MinkowskiEngine, target grids, batch norm of tiny batches."""
 
+import copy
+
 import pytest
 import torch
 from oracle import random_coords
@@ -100,3 +102,26 @@ def test_a_batch_is_normalised_over_all_voxels():
 
 def test_relu_clips_at_zero():
     assert SparseReLU()(sparse(3)).features.min().item() == 0.0
+
+
+@pytest.mark.parametrize("capabilities", [{}, {"amx_bf16": True}])
+@pytest.mark.parametrize("autocast", [True, False])
+def test_a_pointwise_convolution_in_bfloat16_is_that_of_float64(monkeypatch, capabilities, autocast):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    grid = Grid(random_coords(200, seed=5))
+    layer = SparseConv3d(40, 24, 1)
+    x = torch.randn(len(grid), 40).bfloat16()
+    upstream = torch.randn(len(grid), 24).bfloat16()
+    layer.kernel.data = layer.kernel.data.bfloat16().float()
+
+    def step(layer, x, upstream):
+        x = x.clone().requires_grad_()
+        out = layer(SparseTensor(x, grid)).features
+        return out, *torch.autograd.grad(out, (x, layer.kernel), upstream)
+
+    exact = step(copy.deepcopy(layer).double(), x.double(), upstream.double())
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        got = step(layer if autocast else layer.bfloat16(), x, upstream)
+    assert got[0].dtype == got[1].dtype == torch.bfloat16
+    for a, b in zip(got, exact, strict=True):
+        assert (a.double() - b).norm() < 2**-7 * b.norm()

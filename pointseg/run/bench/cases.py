@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from pointseg.models.minkunet import MinkUNetConfig
-from pointseg.run.gpu_check.workload import workload
-from pointseg.sparse import Grid, SparseTensor, convolve, using_engine
+from pointseg.run.bench.minkowski_network import OWN, own_network, own_unavailable, run_own
+from pointseg.run.bench.workload import workload
+from pointseg.sparse import ENGINES, Grid, SparseTensor, convolve, using_engine
 from pointseg.sparse.engines import backend
 from pointseg.sparse.kernel_map import search_pairs
 from pointseg.sparse.native_maps import can_find_pairs
 
+#: Plain torch, tap by tap; in float64 the judge of all.
+JUDGE = "reference"
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -36,6 +40,11 @@ class Case:
     gflop: float
     forward: Callable[[str, torch.dtype], Tensor]
     step: Callable[[str, torch.dtype], Tensor] | None
+
+    @property
+    def phases(self) -> dict[str, Callable[[str, torch.dtype], Tensor]]:
+        """Name of a phase -> what runs it."""
+        return {"forward": self.forward} | ({} if self.step is None else {"forward_backward": self.step})
 
 
 def convolution(coords: Tensor, channels: int) -> Case:
@@ -65,35 +74,43 @@ def network(coords: Tensor, variant: str, in_channels: int = 3) -> Case:
     torch.manual_seed(0)
     options = MinkUNetConfig.model_validate({"variant": variant})
     net = options.build(in_channels).to(coords.device)
-    wide = options.build(in_channels).to(coords.device).double()
-    wide.load_state_dict(net.state_dict())
-    for module in (*net.modules(), *wide.modules()):
-        if isinstance(module, nn.BatchNorm1d):
-            # Running statistics stay as they are, so that all passes compute the same.
-            module.momentum = 0.0
     x = torch.randn(len(coords), in_channels, device=coords.device)
+    names = [name for name, _ in net.named_parameters()]
+
+    @cache
+    def model(is_own: bool, is_wide: bool) -> nn.Module:
+        """The same weights in our layers or in MinkowskiEngine's; made when first asked for."""
+        copy: nn.Module = own_network(options, in_channels) if is_own else options.build(in_channels)
+        copy.load_state_dict(net.state_dict())
+        for module in copy.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                # Running statistics stay as they are, so that all passes compute the same.
+                module.momentum = 0.0
+        return copy.to(coords.device, torch.float64 if is_wide else torch.float32)
 
     def run(engine: str, dtype: torch.dtype, train: bool) -> tuple[nn.Module, Tensor]:
-        model = (wide if dtype == torch.float64 else net).train(train)
+        chosen = model(engine == OWN, dtype == torch.float64).train(train)
         features = x.double() if dtype == torch.float64 else x
+        if engine == OWN:
+            # It has no bfloat16, and computes in float32 where that is asked for.
+            return chosen, run_own(chosen, features, coords)
         narrow = dtype == torch.bfloat16
         with using_engine(engine), torch.autocast(coords.device.type, torch.bfloat16, enabled=narrow):
-            out: Tensor = model(SparseTensor(features, Grid(coords))).features
-        return model, out
+            out: Tensor = chosen(SparseTensor(features, Grid(coords))).features
+        return chosen, out
 
     def forward(engine: str, dtype: torch.dtype) -> Tensor:
         with torch.no_grad():
             return run(engine, dtype, train=False)[1]
 
     def step(engine: str, dtype: torch.dtype) -> Tensor:
-        model, out = run(engine, dtype, train=True)
+        chosen, out = run(engine, dtype, train=True)
         # Of one sign and scale, so that gradients do not vanish through the norms.
         loss = (out.to(torch.promote_types(out.dtype, torch.float32)) * out.detach().sign()).square().mean()
-        return _flat(torch.autograd.grad(loss, list(model.parameters())))
+        return _flat(torch.autograd.grad(loss, [chosen.get_parameter(name) for name in names]))
 
-    return Case(
-        f"MinkUNet{variant}", len(coords), workload(net, coords, in_channels).flop / 1e9, forward, step
-    )
+    gflop = workload(net, coords, in_channels).flop / 1e9
+    return Case(f"MinkUNet{variant}", len(coords), gflop, forward, step)
 
 
 def kernel_maps(coords: Tensor) -> Case:
@@ -120,9 +137,9 @@ def kernel_maps(coords: Tensor) -> Case:
 
 
 def engines_for(
-    what: str, wanted: tuple[str, ...] | None, device: torch.device, known: tuple[str, ...]
+    what: str, wanted: tuple[str, ...] | None, device: torch.device, variant: str = "34C"
 ) -> list[str]:
-    """The engines to compare.
+    """The engines to compare: those that are wanted, or all that run, without the slow reference.
 
     Raises:
         ValueError: if one that was asked for cannot run.
@@ -135,11 +152,16 @@ def engines_for(
                 f"maps are made by {', '.join(n for n in able if able[n])} here; got {missing[0]!r}."
             )
         return list(names)
+    reasons = {name: backend(name).unavailable(device) for name in ENGINES}
+    if what == "network":
+        reasons[OWN] = own_unavailable(variant, device)
     if wanted is None:
-        return [name for name in known if backend(name).unavailable(device) is None]
+        return [name for name, reason in reasons.items() if reason is None and name != JUDGE]
     for name in wanted:
-        if reason := backend(name).unavailable(device):
-            raise ValueError(f"engine {name} cannot run here: {reason}.")
+        if name not in reasons:
+            raise ValueError(f"unknown engine {name!r}; `bench {what}` knows {', '.join(reasons)}.")
+        if reasons[name]:
+            raise ValueError(f"engine {name} cannot run here: {reasons[name]}.")
     return list(wanted)
 
 

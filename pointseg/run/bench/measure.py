@@ -24,10 +24,14 @@ class Timing:
         seconds: one for each round.
         peak_mb: largest memory of the process (CPU) or of torch (CUDA) while it ran, in 10^6 bytes; None
             where the system does not tell.
+        grown_mb: how much of it the work itself took.
+        failure: why there is no time: memory ran out.
     """
 
     seconds: list[float] = field(default_factory=list)
     peak_mb: float | None = None
+    grown_mb: float | None = None
+    failure: str | None = None
 
     @property
     def median_s(self) -> float:
@@ -44,20 +48,33 @@ class Timing:
 
 
 def take_turns(works: Mapping[str, Work], rounds: int, device: torch.device) -> dict[str, Timing]:
-    """Run every piece of work once to warm up and then once in each round.
+    """Run every piece of work once to warm up and then once in each round; none again that ran out of memory.
 
     Args:
         works: name -> what to run.
         rounds: how often.
         device: where it runs.
     """
-    timings = {name: Timing() for name in works}
-    for name, work in works.items():
-        timings[name].peak_mb = _peak_mb(work, device)
+    timings = {name: warm_up(work, device) for name, work in works.items()}
     for _ in range(rounds):
         for name, work in works.items():
-            timings[name].seconds.append(_seconds(work, device))
+            if timings[name].failure is None:
+                timings[name].seconds.append(_seconds(work, device))
     return timings
+
+
+def warm_up(work: Work, device: torch.device) -> Timing:
+    """Run once for the memory that it takes; a Timing without seconds."""
+    try:
+        peak_mb, grown_mb = _peak_mb(work, device)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return Timing(failure=f"out of memory ({str(error).splitlines()[0]})")
+    except RuntimeError as error:
+        # What torch raises where the CPU's allocator finds no memory.
+        if "allocate memory" not in str(error):
+            raise
+        return Timing(failure="out of memory")
+    return Timing(peak_mb=peak_mb, grown_mb=grown_mb)
 
 
 def gemm_gflops(device: torch.device, size: int = 2048, rounds: int = 5) -> float:
@@ -80,15 +97,22 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _peak_mb(work: Work, device: torch.device) -> float | None:
+def _peak_mb(work: Work, device: torch.device) -> tuple[float | None, float | None]:
+    """Largest memory while the work ran, and how much more that is than before it."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device) / 1e6
         work()
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    can_reset = _reset_peak()
+        peak = torch.cuda.max_memory_allocated(device) / 1e6
+        return peak, peak - before
+    if not _reset_peak():
+        work()
+        return None, None
+    before = _status_mb("VmRSS")
     work()
-    return _high_water_mb() if can_reset else None
+    peak = _status_mb("VmHWM")
+    return peak, peak - before
 
 
 def _reset_peak() -> bool:
@@ -101,6 +125,7 @@ def _reset_peak() -> bool:
     return True
 
 
-def _high_water_mb() -> float | None:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    return int(found[1]) * 1024 / 1e6 if found else None
+def _status_mb(entry: str) -> float:
+    found = re.search(rf"{entry}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert found is not None
+    return int(found[1]) * 1024 / 1e6

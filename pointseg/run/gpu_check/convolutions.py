@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pointseg.run.bench.rooms import rooms
 from pointseg.run.gpu_check.ceilings import PRECISIONS, float32_products
 from pointseg.run.gpu_check.peers import peers
 from pointseg.run.gpu_check.record import Recorder
-from pointseg.run.gpu_check.rooms import rooms
 from pointseg.sparse import Grid
 from pointseg.sparse.backends.base import Backend
 from pointseg.sparse.backends.reference import ReferenceBackend

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.run.bench.rooms import rooms
+from pointseg.run.bench.workload import Workload, workload
 from pointseg.run.gpu_check.ceilings import PRECISIONS, float32_products
 from pointseg.run.gpu_check.record import Recorder
-from pointseg.run.gpu_check.rooms import rooms
-from pointseg.run.gpu_check.workload import Workload, workload
 from pointseg.sparse import Grid, SparseTensor, using_engine
 from pointseg.sparse.engines import backend
 

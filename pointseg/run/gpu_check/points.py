@@ -15,8 +15,8 @@ from pointseg.core.scene import Scene
 from pointseg.data.pipeline import ScenePipeline
 from pointseg.data.transforms import RandomTransform, Transform, TransformConfig
 from pointseg.data.voxelize import voxelize
+from pointseg.run.bench.rooms import VOXEL_M, room_points
 from pointseg.run.gpu_check.record import Recorder
-from pointseg.run.gpu_check.rooms import VOXEL_M, room_points
 
 #: The augmentations of the MinkUNet34C recipe and the others that there are, one of each.
 TRANSFORMS = TypeAdapter(tuple[TransformConfig, ...]).validate_python(

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from pointseg.models.minkunet import MinkUNetConfig
-from pointseg.run.gpu_check.rooms import rooms
-from pointseg.run.gpu_check.workload import Workload, workload
+from pointseg.run.bench.rooms import rooms
+from pointseg.run.bench.workload import Workload, workload
 from pointseg.sparse import Grid, KernelMap
 from pointseg.sparse.backends.triton.plan import tap_table
 

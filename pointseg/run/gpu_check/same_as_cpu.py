@@ -7,9 +7,9 @@ from torch import Tensor
 
 from pointseg.core.cloud import PointCloud
 from pointseg.data.voxelize import FeatureChoice, LabelChoice, voxelize
+from pointseg.run.bench.rooms import VOXEL_M, rooms
 from pointseg.run.gpu_check.points import label_space, scene_of
 from pointseg.run.gpu_check.record import Recorder
-from pointseg.run.gpu_check.rooms import VOXEL_M, rooms
 from pointseg.sparse import Grid, KernelMap
 
 _CHOICES: tuple[tuple[FeatureChoice, LabelChoice], ...] = (("point", "point"), ("mean", "majority"))

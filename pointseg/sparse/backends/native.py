@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pointseg.sparse.backends.base import Epilogue
+from pointseg.sparse.backends.bfloat16 import NARROWEST, bfloat16_instructions
 from pointseg.sparse.backends.block_products import BlocksBackend
 from pointseg.sparse.kernel_map import KernelMap
 from pointseg.sparse.native_library import check, instruction_sets, native_library
@@ -25,10 +26,15 @@ class NativeBackend:
     """The C kernels of pointseg/sparse/native, with the widest instruction set that the processor has.
 
     float32 and float64 are computed as they are, bfloat16 in float32 with results rounded once; other types
-    go to plain torch. Threads are torch's number; results do not depend on it.
+    go to plain torch. Threads are torch's number; results do not depend on it. Where the processor multiplies
+    bfloat16 quicker, wide layers in that type go to plain torch too, which leaves their products to oneDNN:
+    each tap's product is then rounded before float32 sums.
 
     Args:
         instruction_set: ``portable``, ``avx2`` or ``avx512``; None takes the widest.
+
+    Attributes:
+        bfloat16: the instructions for products of bfloat16, or None.
     """
 
     def __init__(self, instruction_set: str | None = None) -> None:
@@ -38,6 +44,7 @@ class NativeBackend:
         if self.instruction_set is not None and self.instruction_set not in sets:
             raise ValueError(f"This machine runs {', '.join(sets) or 'none'}; got {instruction_set!r}.")
         self._set = sets.get(self.instruction_set or "", -1)
+        self.bfloat16 = bfloat16_instructions()
 
     def unavailable(self, device: torch.device) -> str | None:
         if device.type != "cpu":
@@ -49,7 +56,7 @@ class NativeBackend:
     def forward(
         self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
     ) -> Tensor:
-        wide = _computed_in(features.dtype)
+        wide = self._computed_in(features.dtype, weight)
         if wide is None:
             return self._torch.forward(features, weight, kernel_map, epilogue)
         epilogue = epilogue or Epilogue()
@@ -66,7 +73,7 @@ class NativeBackend:
         needs_features: bool,
         needs_weight: bool,
     ) -> tuple[Tensor | None, Tensor | None]:
-        wide = _computed_in(grad.dtype)
+        wide = self._computed_in(grad.dtype, weight)
         if wide is None:
             return self._torch.backward(
                 grad,
@@ -86,6 +93,13 @@ class NativeBackend:
         if needs_weight:
             grad_weight = self._weight(features.to(wide), upstream, kernel_map).to(weight.dtype)
         return grad_features, grad_weight
+
+    def _computed_in(self, dtype: torch.dtype, weight: Tensor) -> torch.dtype | None:
+        """The type in which the C kernels compute a layer; None where plain torch does."""
+        if dtype == torch.bfloat16:
+            narrow = self.bfloat16 is None or min(weight.shape[1:]) < NARROWEST
+            return torch.float32 if narrow else None
+        return dtype if dtype in _KERNEL_TYPES else None
 
     def _convolve(
         self, x: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue, *, backwards: bool
@@ -154,12 +168,6 @@ def _groups(starts: tuple[int, ...], count: int) -> list[int]:
         if starts[tap] - starts[cuts[-1]] >= share or starts[tap + 1] - starts[cuts[-1]] > share * 1.5:
             cuts.append(tap)
     return [*cuts, len(starts) - 1]
-
-
-def _computed_in(dtype: torch.dtype) -> torch.dtype | None:
-    if dtype == torch.bfloat16:
-        return torch.float32
-    return dtype if dtype in _KERNEL_TYPES else None
 
 
 def _pairs(kernel_map: KernelMap) -> tuple[int, int, Any]:
