@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from pointseg.run.gpu_check.goals import compare_with_goals
 from pointseg.run.gpu_check.main import main
 from pointseg.run.gpu_check.record import FULL, SMOKE, Recorder
 from pointseg.run.gpu_check.rooms import rooms
-from pointseg.run.gpu_check.tiles import tuning
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.run.gpu_check.workload import workload
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,27 @@ def test_what_does_not_fit_and_what_a_peer_cannot_do_are_rows_and_no_failures(ca
     with pytest.raises(RuntimeError), recorder.may_run("network", "triton", ours=True):
         raise RuntimeError("illegal memory access")
     assert recorder.failures == []
+
+
+def test_goals_are_compared_with_the_rows_that_are_there(capsys):
+    recorder = Recorder(torch.device("cpu"), FULL, budget_s=60)
+    ms = {
+        "100000 voxels, bf16, triton: step": 15.0,
+        "2000000 voxels, bf16, triton: step": 330.0,
+        "500000 voxels, bf16, triton: step": 50.0,
+        "500000 voxels, float32, minkowski: step": 300.0,
+    }
+    for name, value in ms.items():
+        recorder.add("network", name, ms=value)
+    recorder.add("training", "end to end, bf16", **{"steps/s": 20.0, "batches/s alone": 15.0})
+    compare_with_goals(recorder)
+    goals = {row["name"]: (row["value"], row["met"]) for row in recorder.rows if row["section"] == "goal"}
+    assert goals == {
+        "bf16 step of 100,000 voxels, ms": (15.0, True),
+        "bf16 steps in one of float32, minkowski, 500000 voxels": (6.0, True),
+        "step of 2,000,000 voxels in steps of 100,000": (22.0, False),
+        "batches made in a step, end to end, bf16": (0.75, False),
+    }
 
 
 def test_slow_calls_are_timed_three_times(monkeypatch):

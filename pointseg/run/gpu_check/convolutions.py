@@ -11,7 +11,7 @@ from pointseg.run.gpu_check.ceilings import PRECISIONS, float32_products
 from pointseg.run.gpu_check.peers import peers
 from pointseg.run.gpu_check.record import Recorder
 from pointseg.run.gpu_check.rooms import rooms
-from pointseg.run.gpu_check.tiles import tuning
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.sparse import Grid
 from pointseg.sparse.backends.base import Backend
 from pointseg.sparse.backends.reference import ReferenceBackend

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from pointseg.run.gpu_check.ceilings import float32_products
 from pointseg.run.gpu_check.record import Recorder
-from pointseg.run.gpu_check.tiles import tuning
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.sparse import Grid, KernelMap
 from pointseg.sparse.backends.triton.backend import TritonBackend
 

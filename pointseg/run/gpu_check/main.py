@@ -79,3 +79,7 @@ def _run(recorder: Recorder) -> None:
         from pointseg.run.gpu_check.networks import measure_checkpointing
 
         measure_checkpointing(recorder)
+    with recorder.section("goals"):
+        from pointseg.run.gpu_check.goals import compare_with_goals
+
+        compare_with_goals(recorder)

@@ -13,7 +13,7 @@ from pointseg.models.minkunet import MinkUNetConfig
 from pointseg.run.gpu_check.ceilings import PRECISIONS, float32_products
 from pointseg.run.gpu_check.record import Recorder
 from pointseg.run.gpu_check.rooms import rooms
-from pointseg.run.gpu_check.tiles import tuning
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.run.gpu_check.workload import Workload, workload
 from pointseg.sparse import Grid, SparseTensor, using_engine
 from pointseg.sparse.engines import backend
@@ -41,7 +41,8 @@ def measure_networks(recorder: Recorder) -> None:
             recorder.add("skipped", f"networks of {engine}", reason=reason)
     for num_voxels in recorder.scale.network_voxels:
         coords = rooms(num_voxels).to(recorder.device)
-        work = workload(network, coords)
+        with tuning(False):
+            work = workload(network, coords)
         recorder.add(
             "network", f"{num_voxels} voxels, one forward", gflop=work.flop / 1e9, gb=work.bytes / 1e9
         )

@@ -19,7 +19,7 @@ from pointseg.run.distributed import Processes
 from pointseg.run.gpu_check.networks import TINY
 from pointseg.run.gpu_check.points import label_space, scene_of
 from pointseg.run.gpu_check.record import Recorder
-from pointseg.run.gpu_check.tiles import tuning
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.run.job import TrainingJob
 from pointseg.run.state import TrainingState
 from pointseg.run.step import train_step
