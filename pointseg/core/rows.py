@@ -42,6 +42,7 @@ class Supervised:
         classifier_weight: (K, D) weight of the linear classifier, or None where there is none.
         suppressed: second logits of a class-suppressing head, or None.
         progress: share of the training that is done, in [0, 1].
+        all_labelled: whether every label is a class, which is so but for losses on suppressed logits.
     """
 
     logits: Tensor
@@ -52,6 +53,7 @@ class Supervised:
     classifier_weight: Tensor | None = None
     suppressed: Suppressed | None = None
     progress: float = 0.0
+    all_labelled: bool = True
 
     @property
     def num_classes(self) -> int:

@@ -63,7 +63,7 @@ def mix(first: Sample, second: Sample, generator: torch.Generator) -> Sample:
     coords = torch.cat([first.coords, second.coords]).long()
     name = f"{first.name}+{second.name}"
     groups = group_by_voxel(coords, name=name)
-    rows = groups.random_point(generator)
+    rows = groups.random_point(generator.initial_seed())
     return Sample(
         name=name,
         coords=groups.coords,

@@ -159,7 +159,7 @@ class ScenePipeline:
             self.voxel_size_m,
             features=self.voxelizing.features,
             label=self.voxelizing.label,
-            generator=generator if turn is None else None,
+            seed=generator.initial_seed() if turn is None else None,
             turn=turn or 0,
         )
         before = voxels.cloud

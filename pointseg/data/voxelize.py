@@ -12,6 +12,7 @@ from torch.nn import functional
 from pointseg.config import Config
 from pointseg.core.cloud import PointCloud
 from pointseg.core.rows import IGNORE
+from pointseg.data.counted_random import random_below
 
 FeatureChoice = Literal["point", "mean"]
 LabelChoice = Literal["point", "majority"]
@@ -54,12 +55,9 @@ class VoxelGroups:
     def num_voxels(self) -> int:
         return self.coords.shape[0]
 
-    def random_point(self, generator: torch.Generator) -> Tensor:
-        """(M,) int64 a uniformly drawn point of each voxel; a CPU generator draws alike for all devices."""
-        draw = torch.rand(self.num_voxels, generator=generator, device=generator.device).to(self.count.device)
-        # A draw just below 1 times a large count can round up to the count.
-        place = torch.minimum((draw * self.count).long(), self.count - 1)
-        return self.order[self.start + place]
+    def random_point(self, seed: int) -> Tensor:
+        """(M,) int64 a uniformly drawn point of each voxel: of a seed the same one on every device."""
+        return self.order[self.start + random_below(self.count, seed)]
 
     def nth_point(self, turn: int) -> Tensor:
         """(M,) int64 point number ``turn`` of each voxel, counted round its points."""
@@ -112,7 +110,7 @@ def voxelize(
     *,
     features: FeatureChoice = "point",
     label: LabelChoice = "point",
-    generator: torch.Generator | None = None,
+    seed: int | None = None,
     turn: int = 0,
 ) -> Voxels:
     """One row for each voxel of ``voxel_size_m`` in which the cloud has a point.
@@ -122,14 +120,14 @@ def voxelize(
         voxel_size_m: edge of a voxel in metres.
         features: ``point`` or ``mean``, see :class:`Voxelize`.
         label: ``point`` or ``majority``, see :class:`Voxelize`.
-        generator: draws the point of each voxel; None takes point number ``turn`` of each, counted round.
-        turn: see ``generator``; not used with one.
+        seed: draws the point of each voxel; None takes point number ``turn`` of each, counted round.
+        turn: see ``seed``; not used with one.
 
     Raises:
         ValueError: if the cloud is so wide that voxel coordinates overflow.
     """
     groups = group_by_voxel(voxel_coords(cloud, voxel_size_m), name=cloud.name)
-    chosen = groups.nth_point(turn) if generator is None else groups.random_point(generator)
+    chosen = groups.nth_point(turn) if seed is None else groups.random_point(seed)
     rows = cloud.select(chosen)
     if features == "mean":
         rows = rows.with_(

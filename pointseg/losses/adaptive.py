@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -103,6 +103,11 @@ class PixelAdaptive(nn.Module):
         """Scalar loss."""
         num_classes = logits.shape[1]
         labels = checked_labels(logits, labels, num_classes=num_classes, ignore_index=self.ignore_index)
+        return self.of_checked(logits, labels)
+
+    def of_checked(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss for labels that are known to be 0..K-1 or IGNORE: to look at them waits for a GPU."""
+        num_classes = logits.shape[1]
         cross_entropy = row_cross_entropy(logits, labels, temperature=self.temperature)
         rows = adaptive_row_losses(cross_entropy, detach=self.detach)
         if self.homogenize == "none":
@@ -195,4 +200,4 @@ class PixelAdaptiveTerm(LossTerm):
         self.adaptive = adaptive
 
     def forward(self, supervised: Supervised) -> Tensor:
-        return cast(Tensor, self.adaptive(supervised.logits, supervised.labels))
+        return self.adaptive.of_checked(supervised.logits, supervised.labels)

@@ -110,9 +110,31 @@ class CenterCollapse(nn.Module):
                 raise ValueError(
                     f"Expected features of {self.feature_dim} channels; got {features.shape[1]}."
                 )
-            bins, num_bins = self._bins(labels, sample)
-            centers, counts = self._projected_centers(at_least_float32(as_rows(features)), bins, num_bins)
-            return self._loss(centers, counts)
+            if self.scope == "scene" and sample is None:
+                sample = _image_of_each_row(labels)
+            return self.of_checked(at_least_float32(as_rows(features)), labels.flatten(), sample)
+
+    def of_checked(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        sample: Tensor | None,
+        *,
+        num_samples: int | None = None,
+        all_labelled: bool = False,
+    ) -> Tensor:
+        """The loss for labels that are known to be 0..K-1 or IGNORE: to look at them waits for a GPU.
+
+        Args:
+            features: (N, D), float32 or wider.
+            labels: (N,).
+            sample: (N,) scene of each row; needed for ``scope="scene"``.
+            num_samples: number of scenes; None finds it, by a look at ``sample``.
+            all_labelled: whether it is known that no label is IGNORE.
+        """
+        bins, num_bins = self._bins(labels, sample, num_samples)
+        centers, counts = self._projected_centers(features, bins, num_bins, all_labelled)
+        return self._loss(centers, counts)
 
     def center_logits(self, centers: Tensor) -> Tensor:
         """(M, d) projected centers -> (M, K) logits: scaled cosines plus the log prior."""
@@ -120,21 +142,19 @@ class CenterCollapse(nn.Module):
         logits = self.scale * directions @ self.weight.to(directions.dtype).T
         return logits if self.log_prior is None else logits + self.log_prior.to(logits.dtype)
 
-    def _bins(self, labels: Tensor, sample: Tensor | None) -> tuple[Tensor, int]:
+    def _bins(self, labels: Tensor, sample: Tensor | None, num_samples: int | None) -> tuple[Tensor, int]:
         """The center each row goes to, (N,), and their number: classes, or classes of each scene."""
-        flat, K = labels.flatten(), self.num_classes
+        K = self.num_classes
         if self.scope == "batch":
-            return flat, K
-        if sample is None:
-            if labels.ndim == 1:
-                raise ValueError(
-                    "scope='scene' needs the scene of each row: call with (features, labels, sample)."
-                )
-            sample = torch.arange(len(labels), device=flat.device).repeat_interleave(labels[0].numel())
-        num_samples = int(sample.max()) + 1 if sample.numel() else 1
-        return torch.where(flat >= 0, sample * K + flat, IGNORE), num_samples * K
+            return labels, K
+        assert sample is not None
+        if num_samples is None:
+            num_samples = int(sample.max()) + 1 if sample.numel() else 1
+        return torch.where(labels >= 0, sample * K + labels, IGNORE), num_samples * K
 
-    def _projected_centers(self, rows: Tensor, bins: Tensor, num_bins: int) -> tuple[Tensor, Tensor]:
+    def _projected_centers(
+        self, rows: Tensor, bins: Tensor, num_bins: int, all_labelled: bool
+    ) -> tuple[Tensor, Tensor]:
         """(M, d) centers after the projection and (M,) rows that made each."""
         joined = self.synchronize and self.scope == "batch"
         counts = class_counts(bins, num_bins, dtype=rows.dtype)
@@ -144,7 +164,7 @@ class CenterCollapse(nn.Module):
             if self.projection is not None:
                 moments = self.projection.running_moments(rows.dtype)
         else:
-            sums, gram = class_moments(rows, bins, num_bins)
+            sums, gram = class_moments(rows, bins, num_bins, all_valid=all_labelled)
             moments = self.projection.batch_moments(sums, counts, gram, synchronize=joined)
         if joined:
             sums, counts = sum_over_processes(sums), sum_over_processes(counts)
@@ -155,12 +175,21 @@ class CenterCollapse(nn.Module):
 
     def _loss(self, centers: Tensor, counts: Tensor) -> Tensor:
         present = counts > 0
-        target = torch.arange(len(counts), device=centers.device) % self.num_classes
-        total = F.cross_entropy(self.center_logits(centers[present]), target[present], reduction="sum")
+        # Absent centers go along, weighing nothing: to pick the others, a GPU would have to be asked.
+        classes = torch.arange(len(counts), device=centers.device) % self.num_classes
+        target = torch.where(present, classes, IGNORE)
+        total = F.cross_entropy(self.center_logits(centers), target, ignore_index=IGNORE, reduction="sum")
         number = present.sum().to(total.dtype)
         if self.synchronize and self.scope == "scene":
             total, number = sum_over_processes(total), sum_over_processes(number)
         return total / number.clamp(min=1)
+
+
+def _image_of_each_row(labels: Tensor) -> Tensor:
+    """(N,) number of the image of each label, in the order of ``labels.flatten()``."""
+    if labels.ndim == 1:
+        raise ValueError("scope='scene' needs the scene of each row: call with (features, labels, sample).")
+    return torch.arange(len(labels), device=labels.device).repeat_interleave(labels[0].numel())
 
 
 class CenterCollapseConfig(LossConfig):
@@ -218,5 +247,10 @@ class CenterCollapseTerm(LossTerm):
         self.center_collapse = center_collapse
 
     def forward(self, supervised: Supervised) -> Tensor:
-        loss: Tensor = self.center_collapse(supervised.features, supervised.labels, supervised.sample)
-        return loss
+        return self.center_collapse.of_checked(
+            supervised.features,
+            supervised.labels,
+            supervised.sample,
+            num_samples=supervised.num_samples,
+            all_labelled=supervised.all_labelled,
+        )

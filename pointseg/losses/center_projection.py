@@ -116,25 +116,31 @@ class CenterProjection(nn.Module):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), rate.to(self.running_var.dtype))
 
 
-def class_moments(rows: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+def class_moments(
+    rows: Tensor, labels: Tensor, num_classes: int, *, all_valid: bool = False
+) -> tuple[Tensor, Tensor]:
     """Class sums, and the scatter of all rows that have a class about their mean, with one gradient.
 
     Args:
         rows: (N, D).
         labels: (N,) int64; rows outside 0..K-1 do not take part.
         num_classes: K.
+        all_valid: whether it is known that every row has a class; else that is looked at.
 
     Returns:
         (K, D) sums and (D, D) sum of (x - m)(x - m)', m the mean of the rows. Differentiable once.
     """
-    return _ClassMoments.apply(rows, class_bins(labels, num_classes), num_classes)  # type: ignore[no-any-return]
+    bins = class_bins(labels, num_classes)
+    return _ClassMoments.apply(rows, bins, num_classes, all_valid)  # type: ignore[no-any-return]
 
 
 class _ClassMoments(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, bins: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, rows: Tensor, bins: Tensor, num_classes: int, all_valid: bool
+    ) -> tuple[Tensor, Tensor]:
         valid = bins < num_classes
-        mask = None if bool(valid.all()) else valid.to(rows.dtype)[:, None]
+        mask = None if all_valid or bool(valid.all()) else valid.to(rows.dtype)[:, None]
         sums = class_sums(rows, bins, num_classes)
         mean = sums.sum(0) / valid.sum().clamp(min=1)
         gram = rows.new_zeros(rows.shape[1], rows.shape[1])
@@ -149,7 +155,7 @@ class _ClassMoments(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, sums_gradient: Tensor, gram_gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, sums_gradient: Tensor, gram_gradient: Tensor) -> tuple[Tensor, None, None, None]:
         rows, bins, mean = ctx.saved_tensors
         # dG/dm vanishes: the deviations sum to zero.
         matrix = gram_gradient + gram_gradient.T
@@ -160,7 +166,7 @@ class _ClassMoments(torch.autograd.Function):
             out.copy_(by_bin.index_select(0, bins[part])).addmm_(rows[part], matrix)
             if ctx.mask is not None:
                 out *= ctx.mask[part]
-        return result, None, None
+        return result, None, None, None
 
 
 def _chunks(rows: Tensor) -> Iterator[slice]:

@@ -44,8 +44,10 @@ def class_bins(labels: Tensor, num_classes: int) -> Tensor:
 
 def class_counts(labels: Tensor, num_classes: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
     """(K,) number of rows of each class, counted in integers (float32 stops counting at 16,777,216)."""
-    valid = labels[(labels >= 0) & (labels < num_classes)]
-    return torch.bincount(valid, minlength=num_classes).to(dtype)
+    # Not bincount, which asks a GPU for the largest label.
+    bins = class_bins(labels, num_classes)
+    counts = labels.new_zeros(num_classes + 1, dtype=torch.int64)
+    return counts.index_add_(0, bins, torch.ones_like(counts[:1]).expand(len(bins)))[:num_classes].to(dtype)
 
 
 def class_means(

@@ -64,12 +64,12 @@ class CrossEntropy(LossTerm):
         logits, labels = supervised.logits, supervised.labels
         if self.class_weights is None and self.label_smoothing == 0:
             return mean_cross_entropy(logits, labels)
-        valid = labels >= 0
         weight = None if self.class_weights is None else self.class_weights.to(logits.dtype)
         total = F.cross_entropy(
             logits, labels, weight=weight, label_smoothing=self.label_smoothing, reduction="sum"
         )
-        mass = valid.sum() if weight is None else weight[labels[valid]].sum()
+        valid = (labels >= 0).to(logits.dtype if weight is not None else torch.int64)
+        mass = valid.sum() if weight is None else (weight[labels.clamp(min=0)] * valid).sum()
         # The sum is zero too where no row has a label.
         return total / torch.where(mass > 0, mass, 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,6 +37,10 @@ class DotRegression(nn.Module):
                 f"{tuple(class_vectors.shape)}."
             )
         rows, targets = labelled_rows(features, labels, class_vectors.shape[0], self.ignore_index)
+        return self.of_labelled(rows, targets, class_vectors)
+
+    def of_labelled(self, rows: Tensor, targets: Tensor, class_vectors: Tensor) -> Tensor:
+        """The loss of (N, D) features, float32 or wider, and (N,) labels in 0..K-1; 0 for no row."""
         if not len(targets):
             return rows.sum()
         vectors = F.normalize(class_vectors.to(rows.dtype), dim=1)
@@ -68,4 +72,5 @@ class DotRegressionTerm(LossTerm):
         if supervised.classifier_weight is None:
             raise ValueError("dot_regression needs a head with a classifier weight; set head: {type: etf}.")
         weight = supervised.classifier_weight
-        return cast(Tensor, self.regression(supervised.features, supervised.labels, weight))
+        # Labels were checked when the batch was made: a second look would wait for a GPU.
+        return self.regression.of_labelled(supervised.features, supervised.labels, weight)

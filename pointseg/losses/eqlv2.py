@@ -15,7 +15,7 @@ from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig
 from pointseg.losses.class_sums import class_sums
 from pointseg.losses.processes import sum_over_processes
-from pointseg.losses.row_loss import LogitTerm, RowLoss, labelled_rows
+from pointseg.losses.row_loss import LogitTerm, RowLoss
 
 
 class EqualizationLossV2(RowLoss):
@@ -57,11 +57,11 @@ class EqualizationLossV2(RowLoss):
         self.register_buffer("positive", torch.zeros(num_classes, dtype=torch.float64))
         self.register_buffer("negative", torch.zeros(num_classes, dtype=torch.float64))
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        loss = super().forward(logits, labels)
+    def of_labelled(self, logits: Tensor, labels: Tensor) -> Tensor:
+        loss = super().of_labelled(logits, labels)
         if self.training:
             # Without a row too: other processes may have some and wait for the sum.
-            self._accumulate(*labelled_rows(logits.detach(), labels, logits.shape[1], self.ignore_index))
+            self._accumulate(logits.detach(), labels)
         return loss
 
     def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:

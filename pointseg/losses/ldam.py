@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, cast
+from typing import Literal
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -15,7 +15,7 @@ from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig, LossTerm
 from pointseg.losses.cross_entropy import class_weights
 from pointseg.losses.prior import CountUnit, checked_class_numbers, training_counts
-from pointseg.losses.row_loss import RowLoss
+from pointseg.losses.row_loss import RowLoss, loss_of
 
 
 class LDAM(RowLoss):
@@ -111,4 +111,4 @@ class LDAMTerm(LossTerm):
         late = self.reweighted is not None and supervised.progress >= self.drw_start
         loss = self.reweighted if late else self.plain
         assert loss is not None
-        return cast(Tensor, loss(supervised.logits, supervised.labels))
+        return loss_of(loss, supervised)

@@ -10,6 +10,7 @@ from torch import Tensor
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig
+from pointseg.losses.class_sums import class_counts
 from pointseg.losses.row_loss import LogitTerm, RowLoss
 
 
@@ -25,25 +26,27 @@ class LovaszSoftmax(RowLoss):
 
     def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
         probability = logits.softmax(dim=1)
-        present = labels.unique()
+        # The one look at the labels: a sort for each of 200 classes would cost more than a GPU's wait.
+        counts = class_counts(labels, logits.shape[1]).tolist()
+        present = [c for c, count in enumerate(counts) if count]
         factors, offset = self._factors(probability.detach(), labels, present)
         # Given the order, the extension is linear: its factors are its gradient, and no sort enters the
         # graph.
         return (factors * probability).sum() + offset
 
     @torch.no_grad()
-    def _factors(self, probability: Tensor, labels: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    def _factors(self, probability: Tensor, labels: Tensor, present: list[int]) -> tuple[Tensor, Tensor]:
         """(N, K) factors of the probabilities and the constant beside them."""
         factors = torch.zeros_like(probability)
         offset = probability.new_zeros(())
-        for c in present.tolist():
+        for c in present:
             inside = labels == c
             errors = torch.where(inside, 1 - probability[:, c], probability[:, c])
             order = errors.argsort(descending=True)
             steps = torch.empty_like(errors)
             steps[order] = jaccard_steps(inside[order], errors.dtype)
             factors[:, c] = torch.where(inside, -steps, steps)
-            offset += steps[inside].sum()
+            offset += torch.where(inside, steps, 0.0).sum()
         return factors / len(present), offset / len(present)
 
 

@@ -42,7 +42,7 @@ class RecallLoss(RowLoss):
     def class_weights(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(K,) weights of (N, K) logits and (N,) labels."""
         num_classes = logits.shape[1]
-        missed = labels[logits.argmax(dim=1) != labels]
+        missed = labels.masked_fill(logits.argmax(dim=1) == labels, IGNORE)
         misses = class_counts(missed, num_classes).clamp(min=self.min_misses)
         return misses / class_counts(labels, num_classes).clamp(min=1)
 

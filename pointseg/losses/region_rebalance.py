@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -63,20 +63,37 @@ class RegionRebalance(nn.Module):
                 f"{tuple(features.shape)}."
             )
         rows, targets = labelled_rows(features, labels, self.num_classes, self.ignore_index)
-        if not len(targets):
-            return rows.sum() + 0 * self.classifier.weight.sum() + 0 * self.classifier.bias.sum()
-        regions = targets
+        belongs, num_samples = None, None
         if self.scope == "sample":
             belongs = self._samples(labels, sample)[(labels != self.ignore_index).flatten()]
-            regions = belongs * self.num_classes + targets
-        # Number the regions there are: samples times classes would mostly be empty.
-        names, region = regions.unique(return_inverse=True)
-        means, _ = class_means(rows, region, len(names))
+            num_samples = int(belongs.max()) + 1 if len(belongs) else 1
+        return self.of_labelled(rows, targets, belongs, num_samples)
+
+    def of_labelled(
+        self, rows: Tensor, targets: Tensor, sample: Tensor | None, num_samples: int | None
+    ) -> Tensor:
+        """The loss of (N, D) features, float32 or wider, and (N,) labels in 0..K-1; 0 for no row.
+
+        Args:
+            rows, targets: features and labels.
+            sample: (N,) sample of each row; needed for ``scope="sample"``, as is ``num_samples``.
+            num_samples: number of samples.
+        """
+        if not len(targets):
+            return rows.sum() + 0 * self.classifier.weight.sum() + 0 * self.classifier.bias.sum()
+        region, num_regions = targets, self.num_classes
+        if self.scope == "sample":
+            assert sample is not None and num_samples is not None
+            region, num_regions = sample * self.num_classes + targets, num_samples * self.num_classes
+        # With those that have no row, though they are most: a GPU would have to be asked which these are.
+        means, counts = class_means(rows, region, num_regions)
         weight, bias = self.classifier.weight.to(rows.dtype), self.classifier.bias.to(rows.dtype)
         logits = F.linear(means, weight, bias)
         if self.log_prior is not None:
             logits = logits + self.log_prior.to(logits.dtype)
-        return F.cross_entropy(logits, names % self.num_classes)
+        classes = torch.arange(num_regions, device=rows.device) % self.num_classes
+        target = torch.where(counts > 0, classes, IGNORE)
+        return F.cross_entropy(logits, target, ignore_index=IGNORE)
 
     @staticmethod
     def _samples(labels: Tensor, sample: Tensor | None) -> Tensor:
@@ -122,4 +139,7 @@ class RegionRebalanceTerm(LossTerm):
         self.rebalance = rebalance
 
     def forward(self, supervised: Supervised) -> Tensor:
-        return cast(Tensor, self.rebalance(supervised.features, supervised.labels, supervised.sample))
+        # Labels were checked when the batch was made: a second look would wait for a GPU.
+        return self.rebalance.of_labelled(
+            supervised.features, supervised.labels, supervised.sample, supervised.num_samples
+        )

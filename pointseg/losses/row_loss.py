@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
-
+import torch
 from torch import Tensor, nn
 
 from pointseg.core.rows import IGNORE, Supervised
@@ -32,9 +31,12 @@ class RowLoss(nn.Module):
                 f"{type(self).__name__} was made for {self.num_classes} classes, but the logits have "
                 f"{logits.shape[1]}; make it with one prior or weight for each of their classes."
             )
-        rows, targets = labelled_rows(logits, labels, logits.shape[1], self.ignore_index)
+        return self.of_labelled(*labelled_rows(logits, labels, logits.shape[1], self.ignore_index))
+
+    def of_labelled(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """As :meth:`of_rows`, also for no row; a loss with state moves it here."""
         # The sum over no row is a zero with a gradient.
-        return self.of_rows(rows, targets) if len(targets) else rows.sum()
+        return self.of_rows(logits, labels) if len(labels) else logits.sum()
 
     def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss of (N, K) logits, float32 or wider, and (N,) labels in 0..K-1, N >= 1."""
@@ -45,17 +47,26 @@ class LogitTerm(LossTerm):
     """A loss of logits and labels, on the rows of a batch.
 
     Args:
-        loss: called with (logits (N, K), labels (N,)), of which some or all labels may be IGNORE.
+        loss: of (logits (N, K), labels (N,)), of which some or all labels may be IGNORE.
     """
 
     accepts_ignored = True
 
-    def __init__(self, loss: nn.Module) -> None:
+    def __init__(self, loss: RowLoss) -> None:
         super().__init__()
         self.loss = loss
 
     def forward(self, supervised: Supervised) -> Tensor:
-        return cast(Tensor, self.loss(supervised.logits, supervised.labels))
+        return loss_of(self.loss, supervised)
+
+
+def loss_of(loss: RowLoss, supervised: Supervised) -> Tensor:
+    """The loss of a batch, whose labels were checked when it was made: a second look would wait for a GPU."""
+    logits, labels = supervised.logits, supervised.labels
+    if not supervised.all_labelled:
+        rows = torch.nonzero(labels >= 0).squeeze(1)
+        logits, labels = logits[rows], labels[rows]
+    return loss.of_labelled(logits, labels)
 
 
 def labelled_rows(

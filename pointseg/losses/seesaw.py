@@ -14,7 +14,6 @@ from pointseg.core.rows import IGNORE
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig
 from pointseg.losses.class_sums import class_counts
-from pointseg.losses.layout import checked_labels
 from pointseg.losses.processes import sum_over_processes
 from pointseg.losses.row_loss import LogitTerm, RowLoss
 
@@ -60,14 +59,12 @@ class SeesawLoss(RowLoss):
         # float64: float32 stops counting at 16,777,216 rows, some hundred batches.
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.float64))
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def of_labelled(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.training:
             # Without a row too: other processes may have some and wait for the sum.
-            classes = logits.shape[1]
-            targets = checked_labels(logits, labels, num_classes=classes, ignore_index=self.ignore_index)
-            counts = class_counts(targets.flatten(), classes, dtype=self.seen.dtype)
+            counts = class_counts(labels, logits.shape[1], dtype=self.seen.dtype)
             self.seen += sum_over_processes(counts)
-        return super().forward(logits, labels)
+        return super().of_labelled(logits, labels)
 
     def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits + self._log_factors(logits.detach(), labels), labels)

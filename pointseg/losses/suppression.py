@@ -94,11 +94,13 @@ class OnBothBranches(LossTerm):
             return self.plain(plain)  # type: ignore[no-any-return]
         labels = without_classes(plain.labels, suppressed.dropped)
         share = suppressed.share
-        dropped = self._dropped_loss(replace(plain, logits=suppressed.logits, labels=labels))
+        all_labelled = plain.all_labelled and len(suppressed.dropped) == 0
+        view = replace(plain, logits=suppressed.logits, labels=labels, all_labelled=all_labelled)
+        dropped = self._dropped_loss(view)
         return (1 - share) * self.plain(plain) + share * dropped
 
     def _dropped_loss(self, view: Supervised) -> Tensor:
-        if self.accepts_ignored:
+        if self.accepts_ignored or view.all_labelled:
             return self.dropped(view)  # type: ignore[no-any-return]
         rows = torch.nonzero(view.labels >= 0).squeeze(1)
         if len(rows) == 0:
@@ -110,6 +112,7 @@ class OnBothBranches(LossTerm):
                 labels=view.labels[rows],
                 sample=view.sample[rows],
                 features=view.features[rows],
+                all_labelled=True,
             )
         return self.dropped(view)  # type: ignore[no-any-return]
 

@@ -8,7 +8,7 @@ of TCE is not public; everything here is a reconstruction after TERM.
 from __future__ import annotations
 
 import math
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
+from pointseg.core.transfer import to_device
 from pointseg.losses.adaptive import adaptive_row_losses
 from pointseg.losses.base import LossConfig, LossTerm
 from pointseg.losses.class_sums import class_means
@@ -121,10 +122,22 @@ class TiltedCrossEntropy(nn.Module):
                     "level='scene' needs the scene of each row: call with (logits, labels, sample)."
                 )
             sample = torch.arange(len(labels), device=labels.device).repeat_interleave(labels[0].numel())
+        return self.of_checked(logits, labels, sample)
+
+    def of_checked(
+        self, logits: Tensor, labels: Tensor, sample: Tensor | None, *, num_samples: int | None = None
+    ) -> Tensor:
+        """The loss for labels that are known to be 0..K-1 or IGNORE: to look at them waits for a GPU.
+
+        Args:
+            logits, labels, sample: as for ``forward``.
+            num_samples: number of scenes; None finds it, by a look at ``sample``.
+        """
+        num_classes = logits.shape[1]
         rows = row_cross_entropy(logits, labels).flatten()
         if self.row_loss == "pat":
             rows = adaptive_row_losses(rows)
-        losses, counts = self._level_losses(rows, labels.flatten(), sample, num_classes)
+        losses, counts = self._level_losses(rows, labels.flatten(), sample, num_classes, num_samples)
         prior = counts if self.prior == "frequency" else (counts > 0).to(losses.dtype)
         if self.training and self.sampled_classes is not None:
             return self._sampled(losses, prior, self.sampled_classes)
@@ -138,15 +151,16 @@ class TiltedCrossEntropy(nn.Module):
         return self.synchronize and self.level in ("row", "scene")
 
     def _level_losses(
-        self, rows: Tensor, labels: Tensor, sample: Tensor | None, num_classes: int
+        self, rows: Tensor, labels: Tensor, sample: Tensor | None, num_classes: int, num_samples: int | None
     ) -> tuple[Tensor, Tensor]:
         """Loss of each class, scene or row, and the rows that it stands for."""
         if self.level == "row":
             return rows, (labels >= 0).to(rows.dtype)
         if self.level == "scene":
             assert sample is not None
-            num_scenes = int(sample.max()) + 1 if sample.numel() else 1
-            return class_means(rows, torch.where(labels >= 0, sample, IGNORE), num_scenes)
+            if num_samples is None:
+                num_samples = int(sample.max()) + 1 if sample.numel() else 1
+            return class_means(rows, torch.where(labels >= 0, sample, IGNORE), num_samples)
         if self.level == "hierarchical" and self.within_t != 0:
             return tilted_class_means(rows, labels, num_classes, self.within_t, synchronize=self.synchronize)
         return class_means(rows, labels, num_classes, synchronize=self.synchronize)
@@ -154,7 +168,7 @@ class TiltedCrossEntropy(nn.Module):
     def _sampled(self, losses: Tensor, prior: Tensor, number: int) -> Tensor:
         """Mean loss of the classes drawn by Gumbel top-k."""
         with torch.no_grad():
-            uniform = torch.rand(len(losses), dtype=torch.float64).to(losses.device)
+            uniform = to_device(torch.rand(len(losses), dtype=torch.float64), losses.device)
             gumbel = -torch.log(-torch.log(same_on_all_processes(uniform).clamp(1e-12, 1 - 1e-12)))
             scores = torch.where(prior > 0, self.t * losses + prior.log() + gumbel, -torch.inf)
             best, drawn = scores.topk(min(number, len(scores)))
@@ -238,4 +252,6 @@ class TiltedCrossEntropyTerm(LossTerm):
     def forward(self, supervised: Supervised) -> Tensor:
         if supervised.progress < self.warmup:
             return mean_cross_entropy(supervised.logits, supervised.labels)
-        return cast(Tensor, self.tilted(supervised.logits, supervised.labels, supervised.sample))
+        return self.tilted.of_checked(
+            supervised.logits, supervised.labels, supervised.sample, num_samples=supervised.num_samples
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
@@ -51,11 +52,15 @@ class TopKCrossEntropy(RowLoss):
 
     def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
         losses = F.cross_entropy(logits, labels, reduction="none")
-        k = max(math.ceil(self.fraction * len(losses)), self.min_rows)
-        if self.threshold is not None:
-            # Rows below the threshold are the costliest ones, so that both rules keep a head of one order.
-            k = max(k, int((losses > -math.log(self.threshold)).sum()))
-        return losses.topk(min(k, len(losses)), sorted=False).values.mean()
+        k = min(max(math.ceil(self.fraction * len(losses)), self.min_rows), len(losses))
+        costliest = losses.topk(k, sorted=False).values.mean()
+        if self.threshold is None:
+            return costliest
+        # Rows below the threshold are the costliest ones, so both rules keep a head of one order: the longer.
+        below = losses > -math.log(self.threshold)
+        number = below.sum()
+        mean_below = torch.where(below, losses, 0.0).sum() / number.clamp(min=1)
+        return torch.where(number > k, mean_below, costliest)
 
 
 class TopKConfig(LossConfig):

@@ -22,9 +22,12 @@ class Head(nn.Module):
     Attributes:
         embedding_dim: channels of ``Prediction.features`` where the head embeds the backbone's features anew;
             None where it hands them on.
+        nonnegative: whether the backbone's features are known to have no negative value, as behind a ReLU, or
+            are known to have some; None where a head that needs to know has to look, and wait for a GPU.
     """
 
     embedding_dim: int | None = None
+    nonnegative: bool | None = None
 
     def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
         """Class scores.

@@ -123,6 +123,7 @@ class MinkUNet(nn.Module):
     Attributes:
         checkpoint_activations: whether residual blocks in training keep their input alone and compute the
             rest again in the backward pass: a third more work, and the memory of the blocks' insides saved.
+        nonnegative: whether features end with a ReLU.
 
     Source: Choy et al., 4D Spatio-Temporal ConvNets: Minkowski Convolutional Neural Networks, 2019.
         Parameter names as in the examples of MinkowskiEngine; the classifier ``final`` is left out.
@@ -146,6 +147,7 @@ class MinkUNet(nn.Module):
         self.in_channels = in_channels
         self.out_channels = widths[7]
         self.checkpoint_activations = False
+        self.nonnegative = final_relu
 
         def norm(channels: int) -> SparseBatchNorm:
             return SparseBatchNorm(channels, momentum=bn_momentum, eps=bn_eps)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pointseg.sparse import SparseTensor
+from pointseg.sparse.tensor import on_grid
 
 
 def recomputed(layer: nn.Module, x: SparseTensor) -> SparseTensor:
@@ -19,13 +20,14 @@ def recomputed(layer: nn.Module, x: SparseTensor) -> SparseTensor:
     """
     grid = x.grid
 
-    def run(features: Tensor) -> Tensor:
-        out: SparseTensor = layer(SparseTensor(features, grid))
+    def run(*parts: Tensor) -> Tensor:
+        out: SparseTensor = layer(on_grid(parts, grid))
         return out.features
 
     features = checkpoint(
         run,
-        x.features,
+        # Of a concatenation the two tensors that it is made of: they are kept anyway.
+        *x.parts,
         use_reentrant=False,
         preserve_rng_state=False,
         context_fn=lambda: (contextlib.nullcontext(), _statistics_aside(layer)),

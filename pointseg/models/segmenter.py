@@ -17,7 +17,8 @@ class Segmenter(nn.Module):
     """A backbone followed by a head; it owns every learned parameter of the network.
 
     Args:
-        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows; has ``out_channels`` = D.
+        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows; has ``out_channels`` = D, and may
+            have ``nonnegative``, see :class:`pointseg.models.heads.Head`.
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
         engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
@@ -39,6 +40,7 @@ class Segmenter(nn.Module):
         self.num_classes = num_classes
         channels = int(backbone.out_channels)  # type: ignore[arg-type]
         self.head = (head or LinearHeadConfig()).build(channels, num_classes)
+        self.head.nonnegative = getattr(backbone, "nonnegative", None)
         self.feature_channels = self.head.embedding_dim or channels
         # Not among the weights: it follows from the configuration and the training set.
         self.register_buffer("evaluation_offset", None, persistent=False)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from pointseg.core.prediction import Prediction
 from pointseg.core.rows import Suppressed
+from pointseg.core.transfer import to_device
 from pointseg.models.heads import Head, HeadConfig
 
 SampleFrom = Literal["all", "present"]
@@ -95,14 +96,15 @@ class ClassSuppressionHead(Head):
                 classifier_weight=weight,
             )
         dropped = self._draw(labels, progress, rows.device)
-        refined = self._refined(rows, torch.ones_like(dropped, dtype=torch.float32).masked_fill(dropped, 0.0))
+        keep = torch.ones(self.num_classes, device=rows.device).index_fill(0, dropped, 0.0)
+        refined = self._refined(rows, keep)
         return Prediction(
             logits=_laid_out_as(features, self.classifier(rows)),
             features=features,
             classifier_weight=weight,
             suppressed=Suppressed(
                 _laid_out_as(features, self.classifier(refined)),
-                torch.nonzero(dropped).squeeze(1),
+                dropped,
                 share=progress,
                 alpha=self.alpha,
             ),
@@ -125,7 +127,10 @@ class ClassSuppressionHead(Head):
         """
         positive, negative = self.gates(keep)
         weight, bias = self.linear.weight, self.linear.bias
-        if rows.numel() == 0 or bool(rows.detach().min() >= 0):
+        nonnegative = self.nonnegative
+        if nonnegative is None:
+            nonnegative = rows.numel() == 0 or bool(rows.detach().min() >= 0)
+        if nonnegative:
             return F.linear(rows, weight * positive, bias)
         # g+ max(a, 0) + g- max(-a, 0) = a (g+ - g-) / 2 + |a| (g+ + g-) / 2
         odd = F.linear(rows, weight * ((positive - negative) / 2), bias)
@@ -146,33 +151,40 @@ class ClassSuppressionHead(Head):
 
     @torch.no_grad()
     def _draw(self, labels: Tensor | None, progress: float, device: torch.device) -> Tensor:
-        """(K,) bool: the classes to drop in this forward, the same on all processes."""
+        """(M,) int64 ascending: the classes to drop in this forward, the same on all processes."""
         if not 0 <= progress <= 1:
             raise ValueError(f"progress must lie in [0, 1]; got {progress}.")
+        chosen = self._drawn_by_host(progress, self._present(labels, device))
+        if not _data_parallel():
+            return to_device(chosen, device)
+        marks = to_device(torch.zeros(self.num_classes, dtype=torch.uint8).index_fill(0, chosen, 1), device)
+        dist.broadcast(marks, src=0)
+        # The host learns here how many the first process has drawn.
+        return torch.nonzero(marks).squeeze(1)
+
+    def _drawn_by_host(self, progress: float, present: Tensor | None) -> Tensor:
+        """(M,) int64 ascending classes to drop, among those ``present``; all of it on the CPU."""
         # As many random numbers with and without a drop: later ones do not depend on it.
         drop, order = torch.rand(()) < progress, torch.rand(self.num_classes)
         number = self.num_dropped
-        if self.sample_from == "present":
-            present = self._present(labels, device)
+        if present is not None:
             order = order.masked_fill(~present, -1.0)
             count = int(present.sum())
             number = min(number, max(count - 1, min(count, 1)))
-        dropped = torch.zeros(self.num_classes, dtype=torch.uint8)
-        if drop:
-            dropped[order.topk(number).indices] = 1
-        dropped = dropped.to(device)
-        if _data_parallel():
-            dist.broadcast(dropped, src=0)
-        return dropped.bool()
+        return order.topk(number if drop else 0).indices.sort().values
 
-    def _present(self, labels: Tensor | None, device: torch.device) -> Tensor:
-        """(K,) bool on the CPU: classes with a row on any process."""
+    def _present(self, labels: Tensor | None, device: torch.device) -> Tensor | None:
+        """(K,) bool on the CPU: classes with a row on any process; None where all may be drawn."""
+        if self.sample_from == "all":
+            return None
         if labels is None:
             raise ValueError(
                 "sample_from='present' needs labels in training: call with (features, labels, progress)."
             )
-        present = torch.zeros(self.num_classes, dtype=torch.uint8, device=device)
-        present[labels[(labels >= 0) & (labels < self.num_classes)].long()] = 1
+        is_class = (labels >= 0) & (labels < self.num_classes)
+        bins = torch.where(is_class, labels, self.num_classes).long().flatten()
+        present = torch.zeros(self.num_classes + 1, dtype=torch.uint8, device=device)
+        present = present.index_fill_(0, bins, 1)[: self.num_classes].contiguous()
         if _data_parallel():
             dist.all_reduce(present, op=dist.ReduceOp.MAX)
         return present.cpu().bool()

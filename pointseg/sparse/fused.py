@@ -9,7 +9,7 @@ from torch.nn.functional import relu_
 from pointseg.sparse.backends.base import Epilogue
 from pointseg.sparse.grid import Grid
 from pointseg.sparse.nn import SparseBatchNorm, SparseConv3d, SparseConvTranspose3d
-from pointseg.sparse.ops import convolve_and_finish
+from pointseg.sparse.ops import convolve_and_finish, parts_to_read
 from pointseg.sparse.tensor import SparseTensor
 
 
@@ -44,7 +44,8 @@ def convolve_normalised(
     kernel_map, target = conv.map_of(x, onto) if isinstance(conv, SparseConvTranspose3d) else conv.map_of(x)
     scale, shift = _folded(conv.bias, norm)
     epilogue = Epilogue(shift, None if shortcut is None else shortcut.features, relu)
-    return SparseTensor(convolve_and_finish(x.features, conv.kernel * scale, kernel_map, epilogue), target)
+    out = convolve_and_finish(parts_to_read(x), conv.kernel * scale, kernel_map, epilogue)
+    return SparseTensor(out, target)
 
 
 def _has_statistics(norm: SparseBatchNorm) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pointseg.sparse.grid import Grid
 from pointseg.sparse.kernel_map import KernelMap
-from pointseg.sparse.ops import convolve, multiply
+from pointseg.sparse.ops import convolve, parts_to_read
 from pointseg.sparse.tensor import SparseTensor
 
 
@@ -49,6 +49,15 @@ class _Convolution(nn.Module):
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
 
+    def _pointwise(self, x: SparseTensor) -> SparseTensor:
+        """A product for each row: the kernel of size 1 and stride 1."""
+        parts = parts_to_read(x)
+        kernels = self.kernel.split([part.shape[1] for part in parts])
+        features = multiply(parts[0], kernels[0])
+        for part, kernel in zip(parts[1:], kernels[1:], strict=True):
+            features = torch.addmm(features, part, kernel)
+        return x.with_features(self._with_bias(features))
+
     def _with_bias(self, features: Tensor) -> Tensor:
         return features if self.bias is None else features + self.bias
 
@@ -75,9 +84,9 @@ class SparseConv3d(_Convolution):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         if self.kernel.ndim == 2:
-            return x.with_features(self._with_bias(multiply(x.features, self.kernel)))
+            return self._pointwise(x)
         kernel_map, target = self.map_of(x)
-        return SparseTensor(self._with_bias(convolve(x.features, self.kernel, kernel_map)), target)
+        return SparseTensor(self._with_bias(convolve(parts_to_read(x), self.kernel, kernel_map)), target)
 
     def map_of(self, x: SparseTensor) -> tuple[KernelMap, Grid]:
         """The kernel map for an input, and the grid of the output."""
@@ -103,10 +112,10 @@ class SparseConvTranspose3d(_Convolution):
             ValueError: unless the stride of ``x``'s grid is ``stride`` times that of ``onto``.
         """
         if self.kernel.ndim == 2 and x.grid is onto:
-            return x.with_features(self._with_bias(multiply(x.features, self.kernel)))
+            return self._pointwise(x)
         kernel_map, onto = self.map_of(x, onto)
         kernel = self.kernel if self.kernel.ndim == 3 else self.kernel[None]
-        return SparseTensor(self._with_bias(convolve(x.features, kernel, kernel_map)), onto)
+        return SparseTensor(self._with_bias(convolve(parts_to_read(x), kernel, kernel_map)), onto)
 
     def map_of(self, x: SparseTensor, onto: Grid | None) -> tuple[KernelMap, Grid]:
         """The kernel map for an input, and the grid of the output; errors as for ``forward``."""

@@ -43,22 +43,22 @@ def slow_voxels(cloud: PointCloud) -> dict[tuple[int, ...], list[int]]:
 
 
 def test_the_occupied_voxels_are_those_of_a_dictionary_in_sorted_order() -> None:
-    voxels = voxelize(random_cloud(), VOXEL_M, generator=seeded(0))
+    voxels = voxelize(random_cloud(), VOXEL_M, seed=0)
     assert [tuple(row) for row in voxels.coords.tolist()] == sorted(slow_voxels(random_cloud()))
     assert voxels.coords.dtype == torch.int32
 
 
 def test_the_inverse_leads_every_point_to_its_own_voxel() -> None:
     cloud = random_cloud()
-    voxels = voxelize(cloud, VOXEL_M, generator=seeded(0))
+    voxels = voxelize(cloud, VOXEL_M, seed=0)
     expected = (cloud.xyz_m.double() / VOXEL_M).floor().int()
     assert torch.equal(voxels.coords[voxels.inverse], expected)
 
 
-@pytest.mark.parametrize("generator", [None, seeded(3)], ids=["by turn", "random"])
-def test_a_voxel_is_one_of_its_points_with_all_its_fields(generator: torch.Generator | None) -> None:
+@pytest.mark.parametrize("seed", [None, 3], ids=["by turn", "random"])
+def test_a_voxel_is_one_of_its_points_with_all_its_fields(seed: int | None) -> None:
     cloud = random_cloud()
-    voxels = voxelize(cloud, VOXEL_M, generator=generator)
+    voxels = voxelize(cloud, VOXEL_M, seed=seed)
     rows = voxels.cloud.vertex
     assert torch.equal(voxels.inverse[rows], torch.arange(len(rows)))
     for field in ("xyz_m", "color", "normal", "label"):
@@ -76,14 +76,13 @@ def test_turns_go_round_the_points_of_a_voxel() -> None:
 
 def test_every_point_of_a_voxel_is_drawn_equally_often() -> None:
     cloud = cloud_of(torch.full((4, 3), 0.1))
-    generator = seeded(0)
-    drawn = Counter(int(voxelize(cloud, VOXEL_M, generator=generator).cloud.vertex) for _ in range(800))
+    drawn = Counter(int(voxelize(cloud, VOXEL_M, seed=seed).cloud.vertex) for seed in range(800))
     assert all(150 < drawn[point] < 250 for point in range(4))
 
 
 def test_a_seed_repeats_the_draw_and_another_changes_it() -> None:
     def drawn(seed: int) -> list[int]:
-        return voxelize(random_cloud(), VOXEL_M, generator=seeded(seed)).cloud.vertex.tolist()
+        return voxelize(random_cloud(), VOXEL_M, seed=seed).cloud.vertex.tolist()
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
@@ -91,7 +90,7 @@ def test_a_seed_repeats_the_draw_and_another_changes_it() -> None:
 
 def test_means_are_those_of_a_dictionary_and_normals_stay_unit_vectors() -> None:
     cloud = random_cloud()
-    voxels = voxelize(cloud, VOXEL_M, features="mean", generator=seeded(0)).cloud
+    voxels = voxelize(cloud, VOXEL_M, features="mean", seed=0).cloud
     points = slow_voxels(cloud)
     for row, key in enumerate(sorted(points)):
         torch.testing.assert_close(voxels.xyz_m[row], cloud.xyz_m[points[key]].mean(0))
@@ -140,15 +139,15 @@ def shapes(voxels: Voxels) -> tuple[int, ...]:
     return (*voxels.coords.shape, voxels.cloud.num_points, voxels.inverse.shape[0])
 
 
-@pytest.mark.parametrize("generator", [None, seeded(0)], ids=["by turn", "random"])
+@pytest.mark.parametrize("seed", [None, 0], ids=["by turn", "random"])
 @pytest.mark.parametrize("label", ["point", "majority"])
 @pytest.mark.parametrize("features", ["point", "mean"])
 def test_an_empty_cloud_and_a_single_point(
-    features: FeatureChoice, label: LabelChoice, generator: torch.Generator | None
+    features: FeatureChoice, label: LabelChoice, seed: int | None
 ) -> None:
     for count in (0, 1):
         cloud = cloud_of(torch.zeros(count, 3))
-        voxels = voxelize(cloud, 1.0, features=features, label=label, generator=generator)
+        voxels = voxelize(cloud, 1.0, features=features, label=label, seed=seed)
         assert shapes(voxels) == (count, 3, count, count)
 
 

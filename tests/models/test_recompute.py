@@ -5,6 +5,7 @@ import torch
 from oracle import random_coords
 
 from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.run.distributed import Processes
 from pointseg.sparse import Grid, SparseTensor
 
 
@@ -36,3 +37,20 @@ def test_outputs_gradients_and_running_statistics_have_the_same_bits(dtype):
 
 def test_the_insides_of_blocks_are_not_kept():
     assert a_step(True)[1] < 0.6 * a_step(False)[1]
+
+
+def test_norms_that_are_synchronised_between_gpus_predict_the_same():
+    """torch synchronises them on GPUs alone, so more of it cannot run here."""
+    torch.manual_seed(0)
+    network = MinkUNetConfig(variant="14A", widths=(8,) * 8, stem_channels=8).build(3).eval()
+    grid = Grid(random_coords(100, extent=8, seed=1))
+    x = SparseTensor(torch.randn(len(grid), 3), grid)
+    names = list(network.state_dict())
+    with torch.no_grad():
+        expected = network(x).features
+        synchronised, notice = Processes(0, 2, torch.device("cuda")).synchronise_norms(network)
+        got = synchronised(x).features
+    norms = [m for m in synchronised.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    assert notice == "" and list(synchronised.state_dict()) == names
+    assert norms and all(isinstance(norm, torch.nn.SyncBatchNorm) for norm in norms)
+    torch.testing.assert_close(got, expected)

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import torch
 
 from pointseg.run.bench.rooms import rooms
 from pointseg.run.bench.workload import workload
+from pointseg.run.gpu_check.goals import compare_with_goals
 from pointseg.run.gpu_check.main import main
-from pointseg.run.gpu_check.record import SMOKE, Recorder
+from pointseg.run.gpu_check.record import FULL, SMOKE, Recorder
+from pointseg.run.gpu_check.tile_sizes import tuning
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +27,7 @@ def test_every_section_of_the_check_reports(tmp_path):
         [ROOT / "scripts" / "gpu_check.sh", "--smoke", "--out", out],
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHON": sys.executable},
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,6 +51,68 @@ def test_a_section_that_fails_lets_the_others_report(capsys):
         recorder.add("second", "row", value=1.0)
     assert len(recorder.rows) == 1
     assert "toaster" in recorder.failures[0]
+
+
+def test_a_check_that_is_cut_off_has_written_the_sections_before(tmp_path, capsys):
+    out = tmp_path / "check.json"
+    recorder = Recorder(torch.device("cpu"), SMOKE, budget_s=60, out=out)
+    with recorder.section("first"):
+        recorder.add("first", "row", value=1.0)
+    assert json.loads(out.read_text())["rows"] == [{"section": "first", "name": "row", "value": 1.0}]
+
+
+def test_what_does_not_fit_and_what_a_peer_cannot_do_are_rows_and_no_failures(capsys):
+    recorder = Recorder(torch.device("cpu"), SMOKE, budget_s=60)
+    with recorder.may_run("network", "2 million voxels", ours=True):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+    with recorder.may_run("network", "spconv", ours=False):
+        raise RuntimeError("no kernel image")
+    assert [row["did_not_run"] for row in recorder.rows] == ["CUDA out of memory", "no kernel image"]
+    with pytest.raises(RuntimeError), recorder.may_run("network", "triton", ours=True):
+        raise RuntimeError("illegal memory access")
+    assert recorder.failures == []
+
+
+def test_goals_are_compared_with_the_rows_that_are_there(capsys):
+    recorder = Recorder(torch.device("cpu"), FULL, budget_s=60)
+    ms = {
+        "100000 voxels, bf16, triton: step": 15.0,
+        "2000000 voxels, bf16, triton: step": 330.0,
+        "500000 voxels, bf16, triton: step": 50.0,
+        "500000 voxels, float32, minkowski: step": 300.0,
+    }
+    for name, value in ms.items():
+        recorder.add("network", name, ms=value)
+    recorder.add("training", "end to end, bf16", **{"steps/s": 20.0, "batches/s alone": 15.0})
+    compare_with_goals(recorder)
+    goals = {row["name"]: (row["value"], row["met"]) for row in recorder.rows if row["section"] == "goal"}
+    assert goals == {
+        "bf16 step of 100,000 voxels, ms": (15.0, True),
+        "bf16 steps in one of float32, minkowski, 500000 voxels": (6.0, True),
+        "step of 2,000,000 voxels in steps of 100,000": (22.0, False),
+        "batches made in a step, end to end, bf16": (0.75, False),
+    }
+
+
+def test_slow_calls_are_timed_three_times(monkeypatch):
+    recorder = Recorder(torch.device("cpu"), FULL, budget_s=60)
+    monkeypatch.setattr(recorder, "_once", lambda function: calls.append(1) or 2_000.0)
+    calls = []
+    assert recorder.time_ms(lambda: None) == {"ms": 2_000.0, "min_ms": 2_000.0}
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("by_user", [None, "0", "1"])
+def test_tile_sizes_are_measured_where_the_check_and_the_user_let_them(by_user, monkeypatch):
+    if by_user is None:
+        monkeypatch.delenv("POINTSEG_TUNE", raising=False)
+    else:
+        monkeypatch.setenv("POINTSEG_TUNE", by_user)
+    with tuning(False):
+        assert os.environ["POINTSEG_TUNE"] == "0"
+    with tuning(True):
+        assert os.environ.get("POINTSEG_TUNE") == by_user
+    assert os.environ.get("POINTSEG_TUNE") == by_user
 
 
 def test_nothing_begins_after_the_time_is_up(capsys):

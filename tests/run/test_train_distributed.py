@@ -20,17 +20,22 @@ OPTIONS = ["train.steps=3", "train.batch_size=1", "train.log_every=1", "train.va
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", ["false", "true"])
 def test_two_processes_train_like_one_that_accumulates_two_batches(
-    tiny_experiment: Callable[..., Experiment], tmp_path: Path
+    tiny_experiment: Callable[..., Experiment], tmp_path: Path, checkpointing: str
 ) -> None:
-    """The same batches, the mean of their gradients, the same validation; running statistics are apart."""
+    """The same batches, the mean of their gradients, the same validation; running statistics are apart.
+
+    With ``checkpointing`` the two keep of each block its input alone; the one never does.
+    """
     one, two = tmp_path / "one", tmp_path / "two"
     result = train(
         tiny_experiment(*OPTIONS, "train.accumulate=2"), one, device="cpu", console=Console(quiet=True)
     )
     assert result.is_finished
     config = tmp_path / "config.yaml"
-    config.write_text(dump_config(tiny_experiment(*OPTIONS)), encoding="utf-8")
+    theirs = tiny_experiment(*OPTIONS, f"train.activation_checkpointing={checkpointing}")
+    config.write_text(dump_config(theirs), encoding="utf-8")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = ["-m", "pointseg", "train", str(config), "--out", str(two), "--device", "cpu"]
     done = subprocess.run([*torchrun, *command], capture_output=True, text=True, timeout=120, check=False)

@@ -1,4 +1,10 @@
-"""What every transform shares: the call, the coin of probability p, and draws from the caller's generator."""
+"""What every transform shares: the call, the coin of probability p, and draws from the caller's generator.
+
+The generator is the device's own: of one seed a GPU draws other angles and other noise than a CPU, and one
+kind of device the same ones always. (The normal numbers of a counter would differ in their last bits between
+devices too: their logarithms do.) What follows from the points of a cloud is the same everywhere, the point
+that stands for a voxel included: see counted_random.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -32,6 +34,7 @@ def room_points(num_boxes: int = 2, seed: int = 0) -> Tensor:
     return torch.cat(parts) @ torch.tensor([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
+@cache
 def room(num_boxes: int = 2, seed: int = 0) -> Tensor:
     """(N, 4) int32 voxels of one room, about 100,000 of them, sorted."""
     voxels = torch.unique(torch.floor(room_points(num_boxes, seed) / VOXEL_M).int(), dim=0)

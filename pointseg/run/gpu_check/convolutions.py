@@ -11,6 +11,7 @@ from pointseg.run.bench.rooms import rooms
 from pointseg.run.gpu_check.ceilings import PRECISIONS, float32_products
 from pointseg.run.gpu_check.peers import peers
 from pointseg.run.gpu_check.record import Recorder
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.sparse import Grid
 from pointseg.sparse.backends.base import Backend
 from pointseg.sparse.backends.reference import ReferenceBackend
@@ -61,9 +62,12 @@ def _measure(
     flop: int,
 ) -> None:
     engine_name, forward, backward = engine
-    times = {"forward": recorder.time_ms(forward), "backward": recorder.time_ms(backward)}
-    for direction, factor in (("forward", 1), ("backward", 2)):
-        rate = factor * flop / times[direction]["ms"] / 1e9
+    times: dict[str, dict[str, float]] = {}
+    ours = engine_name in ("triton", "reference")
+    with recorder.may_run("convolution", f"{name}, {engine_name}", ours=ours), tuning(precision == "bf16"):
+        times = {"forward": recorder.time_ms(forward), "backward": recorder.time_ms(backward)}
+    for direction in times:
+        rate = (1 if direction == "forward" else 2) * flop / times[direction]["ms"] / 1e9
         recorder.add(
             "convolution",
             f"{name}, {engine_name} {direction}",

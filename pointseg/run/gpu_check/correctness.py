@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from pointseg.run.gpu_check.ceilings import float32_products
 from pointseg.run.gpu_check.record import Recorder
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.sparse import Grid, KernelMap
 from pointseg.sparse.backends.triton.backend import TritonBackend
 
@@ -25,7 +26,7 @@ def check_kernels(recorder: Recorder) -> None:
     seed = int(torch.randint(2**31, ()))
     recorder.add("correctness", "seed of the inputs", seed=seed)
     generator = torch.Generator().manual_seed(seed)
-    count = 60 if recorder.scale.is_smoke else 2500
+    count = 16 if recorder.scale.is_smoke else 2500
     channels = [(3, 16)] if recorder.scale.is_smoke else [(3, 32), (9, 20), (96, 128), (130, 1), (256, 256)]
     coords = _random_coords(count, generator)
     worst: dict[str, float] = {}
@@ -38,9 +39,13 @@ def check_kernels(recorder: Recorder) -> None:
         grad = torch.randn(kernel_map.num_target, c_out, generator=generator)
         rounded = [t.to(recorder.device, _TYPES[precision]) for t in (x, weight, grad)]
         expected = _by_autograd(reference, *(t.double() for t in rounded))
-        with float32_products("high" if precision == "tf32" else "highest"):
-            got = _by_kernels(kernel_map, *rounded)
-        for name, a, b in zip(("output", "input gradient", "weight gradient"), got, expected, strict=True):
+        named = list(zip(("output", "input gradient", "weight gradient"), expected, strict=True))
+        with float32_products("high" if precision == "tf32" else "highest"), tuning(False):
+            got = list(_by_kernels(kernel_map, *rounded))
+            if kind == "same 3":
+                got += _by_joined_kernels(kernel_map, *rounded)
+                named += [(f"{name} of two tensors", b) for name, b in named]
+        for (name, b), a in zip(named, got, strict=True):
             error = float((a.double() - b).norm() / b.norm().clamp(min=1e-30))
             worst[precision] = max(worst.get(precision, 0.0), error)
             # Not "error > tolerance": NaN has to fail.
@@ -52,12 +57,13 @@ def check_kernels(recorder: Recorder) -> None:
 
 def check_bits(recorder: Recorder) -> None:
     """Two runs give the same bits."""
-    coords = _random_coords(60 if recorder.scale.is_smoke else 2500, torch.Generator().manual_seed(1))
+    coords = _random_coords(16 if recorder.scale.is_smoke else 2500, torch.Generator().manual_seed(1))
     kernel_map, _ = _case("same 3", coords, recorder.device)
     x = torch.randn(kernel_map.num_source, 40, device=recorder.device)
     weight = torch.randn(27, 40, 24, device=recorder.device)
     grad = torch.randn(kernel_map.num_target, 24, device=recorder.device)
-    once, again = (_by_kernels(kernel_map, x, weight, grad) for _ in range(2))
+    with tuning(False):
+        once, again = (_by_kernels(kernel_map, x, weight, grad) for _ in range(2))
     same = all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
     recorder.add("correctness", "bits repeat", same=same)
     if not same:
@@ -133,6 +139,22 @@ def _by_kernels(kernel_map: KernelMap, x: Tensor, weight: Tensor, grad: Tensor) 
         grads = backend.backward(grad, x, weight, kernel_map, needs_features=True, needs_weight=True)
     assert grads[0] is not None and grads[1] is not None
     return out, grads[0], grads[1]
+
+
+def _by_joined_kernels(kernel_map: KernelMap, x: Tensor, weight: Tensor, grad: Tensor) -> list[Tensor]:
+    """The same with the input channels in two tensors; gradients as if they were in one."""
+    backend = TritonBackend()
+    first, second = (
+        part.contiguous() for part in x.detach().split([2 * x.shape[1] // 3, -(-x.shape[1] // 3)], 1)
+    )
+    with torch.no_grad():
+        _poison(x.device)
+        out = backend.forward_joined(first, second, weight, kernel_map)
+        _poison(x.device)
+        needs = (True, True, True)
+        *grads, grad_weight = backend.backward_joined(grad, first, second, weight, kernel_map, needs=needs)
+    assert grads[0] is not None and grads[1] is not None and grad_weight is not None
+    return [out, torch.cat([grads[0], grads[1]], dim=1), grad_weight]
 
 
 def _poison(device: torch.device) -> None:

@@ -32,10 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("No CUDA device. `scripts/gpu_check.sh --smoke` tries the script itself on a CPU.")
         return 2
     device = torch.device("cpu" if options.smoke else "cuda")
-    recorder = Recorder(device, SMOKE if options.smoke else FULL, _BUDGET_S)
+    recorder = Recorder(device, SMOKE if options.smoke else FULL, _BUDGET_S, options.out)
     for key, value in environment(device).items():
         print(f"{key:20s} {value}")
     _run(recorder)
+    # Once more, with the time that it all took.
     recorder.write(options.out)
     print(f"\n{len(recorder.rows)} rows in {options.out}; {len(recorder.failures)} failures")
     for failure in recorder.failures:
@@ -78,3 +79,7 @@ def _run(recorder: Recorder) -> None:
         from pointseg.run.gpu_check.networks import measure_checkpointing
 
         measure_checkpointing(recorder)
+    with recorder.section("goals"):
+        from pointseg.run.gpu_check.goals import compare_with_goals
+
+        compare_with_goals(recorder)

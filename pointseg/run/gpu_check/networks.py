@@ -14,6 +14,7 @@ from pointseg.run.bench.rooms import rooms
 from pointseg.run.bench.workload import Workload, workload
 from pointseg.run.gpu_check.ceilings import PRECISIONS, float32_products
 from pointseg.run.gpu_check.record import Recorder
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.sparse import Grid, SparseTensor, using_engine
 from pointseg.sparse.engines import backend
 
@@ -21,7 +22,8 @@ from pointseg.sparse.engines import backend
 TINY: dict[str, Any] = {"variant": "14A", "widths": [8] * 8, "stem_channels": 8, "stem_kernel": 3}
 #: Engine -> precisions that it is measured in: all that ours has, for others the best they have.
 _RUNS = {
-    "triton": ("float32", "tf32", "bf16", "fp16"),
+    # The type that the goals are about comes first.
+    "triton": ("bf16", "float32", "tf32", "fp16"),
     "reference": ("bf16",),
     "spconv": ("float32", "fp16"),
     "minkowski": ("float32",),
@@ -33,9 +35,14 @@ _OTHERS_VOXELS = 500_000
 def measure_networks(recorder: Recorder) -> None:
     """Times, rates and memory by size, precision and engine."""
     network = _network(recorder)
+    for engine in _RUNS:
+        reason = backend(engine).unavailable(recorder.device)
+        if reason is not None:
+            recorder.add("skipped", f"networks of {engine}", reason=reason)
     for num_voxels in recorder.scale.network_voxels:
         coords = rooms(num_voxels).to(recorder.device)
-        work = workload(network, coords)
+        with tuning(False):
+            work = workload(network, coords)
         recorder.add(
             "network", f"{num_voxels} voxels, one forward", gflop=work.flop / 1e9, gb=work.bytes / 1e9
         )
@@ -52,14 +59,14 @@ def _measure_engine(
     is_skipped = recorder.scale.is_smoke and precision != "bf16"
     if is_skipped or backend(engine).unavailable(recorder.device) is not None or not recorder.has_time(name):
         return
-    try:
-        with using_engine(engine), _precision(precision, recorder.device):
-            _measure(recorder, network, coords, name, precision, work)
-    except Exception as error:
-        if engine in ("triton", "reference"):
-            raise
-        # Another's engine that does not run here is no failure of ours.
-        recorder.add("network", name, did_not_run=str(error))
+    ours = engine in ("triton", "reference")
+    with (
+        recorder.may_run("network", name, ours=ours),
+        using_engine(engine),
+        _precision(precision, recorder.device),
+        tuning(precision == "bf16"),
+    ):
+        _measure(recorder, network, coords, name, precision, work)
 
 
 def measure_checkpointing(recorder: Recorder) -> None:
@@ -67,8 +74,13 @@ def measure_checkpointing(recorder: Recorder) -> None:
     network = _network(recorder)
     coords = rooms(recorder.scale.network_voxels[-1]).to(recorder.device)
     network.checkpoint_activations = True  # type: ignore[assignment]
-    with using_engine("triton"), _precision("bf16", recorder.device):
-        _step_row(recorder, network, coords, f"{len(coords)} voxels, bf16, checkpointing")
+    name = f"{len(coords)} voxels, bf16, checkpointing"
+    with (
+        recorder.may_run("network", name, ours=True),
+        using_engine("triton"),
+        _precision("bf16", recorder.device),
+    ):
+        _step_row(recorder, network, coords, name)
 
 
 def _network(recorder: Recorder) -> nn.Module:

@@ -92,9 +92,7 @@ def _measure_size(recorder: Recorder, num_points: int) -> None:
         assert isinstance(always, Transform)
         steps[always.type] = partial(always, cloud, generator)  # type: ignore[attr-defined]
     for label in ("point", "majority"):
-        steps[f"voxelise, label {label}"] = partial(
-            voxelize, cloud, VOXEL_M, label=label, generator=generator
-        )
+        steps[f"voxelise, label {label}"] = partial(voxelize, cloud, VOXEL_M, label=label, seed=0)
     steps["whole batch"] = _batch(recorder, scene)
     for name, step in steps.items():
         if recorder.has_time(f"{num_points} points, {name}"):

@@ -37,9 +37,7 @@ def check_voxels(recorder: Recorder) -> None:
         results: list[tuple[Tensor, ...]] = []
         for device in (torch.device("cpu"), recorder.device):
             cloud = PointCloud.from_scene(scene, label_space(), device)
-            voxels = voxelize(
-                cloud, VOXEL_M, features=features, label=label, generator=torch.Generator().manual_seed(3)
-            )
+            voxels = voxelize(cloud, VOXEL_M, features=features, label=label, seed=3)
             rows = voxels.cloud
             results.append((voxels.coords, voxels.inverse, rows.vertex, rows.label))
         same = all(torch.equal(a, b.cpu()) for a, b in zip(*results, strict=True))

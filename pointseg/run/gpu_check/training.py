@@ -19,6 +19,7 @@ from pointseg.run.distributed import Processes
 from pointseg.run.gpu_check.networks import TINY
 from pointseg.run.gpu_check.points import label_space, scene_of
 from pointseg.run.gpu_check.record import Recorder
+from pointseg.run.gpu_check.tile_sizes import tuning
 from pointseg.run.job import TrainingJob
 from pointseg.run.state import TrainingState
 from pointseg.run.step import train_step
@@ -38,12 +39,13 @@ def measure_training(recorder: Recorder) -> None:
     smoke = recorder.scale.is_smoke
     with tempfile.TemporaryDirectory() as folder, using_engine("triton"):
         _write_store(Path(folder) / "store", scenes=2 if smoke else 16, points=150 if smoke else 150_000)
-        for amp in ("none",) if smoke else ("none", "bf16", "fp16"):
+        for amp in ("none",) if smoke else ("bf16", "none", "fp16"):
             name = f"end to end, {amp}"
             if not recorder.has_time(name):
                 return
-            job = _job(recorder, Path(folder) / "store", amp)
-            recorder.add("training", name, **_steps_per_second(recorder, job))
+            with recorder.may_run("training", name, ours=True), tuning(amp == "bf16"):
+                job = _job(recorder, Path(folder) / "store", amp)
+                recorder.add("training", name, **_steps_per_second(recorder, job))
 
 
 def _write_store(path: Path, *, scenes: int, points: int) -> None:
@@ -56,11 +58,11 @@ def _write_store(path: Path, *, scenes: int, points: int) -> None:
 def _job(recorder: Recorder, store: Path, amp: str) -> TrainingJob:
     smoke = recorder.scale.is_smoke
     data: dict[str, Any] = {
-        "data": {"path": str(store), "val_split": None, "voxel_size_m": 1.0 if smoke else 0.02},
+        "data": {"path": str(store), "val_split": None, "voxel_size_m": 2.5 if smoke else 0.02},
         "augment": _AUGMENT,
         "mix3d_p": 0.5,
         "train": {
-            "steps": 2 if smoke else 40,
+            "steps": 1 if smoke else 40,
             "batch_size": 2 if smoke else 4,
             "workers": 0 if smoke else min(8, os.cpu_count() or 1),
             "amp": amp,

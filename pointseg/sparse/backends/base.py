@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -62,4 +62,37 @@ class Backend(Protocol):
         needs_weight: bool,
     ) -> tuple[Tensor | None, Tensor | None]:
         """(M, C_out) gradient -> gradients of features and weight, None where not needed."""
+        ...
+
+
+@runtime_checkable
+class JoiningBackend(Backend, Protocol):
+    """An engine that reads two feature tensors as if their channels lay side by side in one.
+
+    The first C1 input channels of ``weight`` (T, C1 + C2, C_out) are those of ``first``. No tensor of both is
+    made, forward or backward. The others get their concatenation.
+    """
+
+    def forward_joined(
+        self,
+        first: Tensor,
+        second: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        epilogue: Epilogue | None = None,
+    ) -> Tensor:
+        """(N, C1) and (N, C2) features -> (M, C_out)."""
+        ...
+
+    def backward_joined(
+        self,
+        grad: Tensor,
+        first: Tensor,
+        second: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        *,
+        needs: tuple[bool, bool, bool],
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """(M, C_out) gradient -> gradients of ``first``, ``second`` and ``weight``, None where not needed."""
         ...

@@ -27,13 +27,35 @@ class ReferenceBackend:
     def forward(
         self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
     ) -> Tensor:
-        wide = accumulation_type(features.dtype)
-        out = features.new_zeros(kernel_map.num_target, weight.shape[2], dtype=wide)
+        return self._convolve((features,), (weight,), kernel_map, epilogue)
+
+    def forward_joined(
+        self,
+        first: Tensor,
+        second: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        epilogue: Epilogue | None = None,
+    ) -> Tensor:
+        widths = [first.shape[1], second.shape[1]]
+        return self._convolve((first, second), weight.split(widths, dim=1), kernel_map, epilogue)
+
+    def _convolve(
+        self,
+        parts: tuple[Tensor, ...],
+        weights: tuple[Tensor, ...],
+        kernel_map: KernelMap,
+        epilogue: Epilogue | None,
+    ) -> Tensor:
+        dtype = parts[0].dtype
+        wide = accumulation_type(dtype)
+        out = parts[0].new_zeros(kernel_map.num_target, weights[0].shape[2], dtype=wide)
         for tap in range(kernel_map.num_taps):
             source, target = kernel_map.tap(tap)
             if len(source):
-                out.index_add_(0, target, (features[source] @ weight[tap]).to(wide))
-        out = out.to(features.dtype)
+                for features, weight in zip(parts, weights, strict=True):
+                    out.index_add_(0, target, (features[source] @ weight[tap]).to(wide))
+        out = out.to(dtype)
         return out if epilogue is None else epilogue.apply(out)
 
     def backward(
@@ -59,3 +81,24 @@ class ReferenceBackend:
             if grad_weight is not None:
                 torch.mm(features[source].T, rows, out=grad_weight[tap])
         return None if grad_features is None else grad_features.to(features.dtype), grad_weight
+
+    def backward_joined(
+        self,
+        grad: Tensor,
+        first: Tensor,
+        second: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        *,
+        needs: tuple[bool, bool, bool],
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        of_first, of_second = weight.split([first.shape[1], second.shape[1]], dim=1)
+        grad_first, upper = self.backward(
+            grad, first, of_first, kernel_map, needs_features=needs[0], needs_weight=needs[2]
+        )
+        grad_second, lower = self.backward(
+            grad, second, of_second, kernel_map, needs_features=needs[1], needs_weight=needs[2]
+        )
+        # Of the size of the weight, not of the features.
+        grad_weight = None if upper is None or lower is None else torch.cat([upper, lower], dim=1)
+        return grad_first, grad_second, grad_weight

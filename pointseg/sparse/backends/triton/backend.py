@@ -75,16 +75,62 @@ class TritonBackend:
             )
         grad_features, grad_weight = None, None
         if needs_features:
-            # The input gradient is the convolution over the transposed map. An odd kernel on one grid is its
-            # own transpose with the taps in reverse, so it needs no second table.
-            back = kernel_map if kernel_map.mirrored else kernel_map.transposed()
-            grad_features = _launch().launch_convolution(
-                grad, None, weight.transpose(1, 2), tap_table(back), reverse_taps=kernel_map.mirrored
-            )
+            grad_features = _gradient_of_features(grad, weight, kernel_map)
         if needs_weight:
             grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
             _launch().launch_weight_gradient(features, grad, kernel_map, grad_weight)
         return grad_features, grad_weight
+
+    def forward_joined(
+        self,
+        first: Tensor,
+        second: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        epilogue: Epilogue | None = None,
+    ) -> Tensor:
+        if first.dtype not in _TYPES:
+            return self._wide.forward_joined(first, second, weight, kernel_map, epilogue)
+        out: Tensor = _launch().launch_convolution(
+            first, second, weight, tap_table(kernel_map), epilogue=epilogue
+        )
+        return out
+
+    def backward_joined(
+        self,
+        grad: Tensor,
+        first: Tensor,
+        second: Tensor,
+        weight: Tensor,
+        kernel_map: KernelMap,
+        *,
+        needs: tuple[bool, bool, bool],
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        if first.dtype not in _TYPES:
+            return self._wide.backward_joined(grad, first, second, weight, kernel_map, needs=needs)
+        # Two passes instead of one and a split: their results are contiguous, as the layers before want them.
+        of_first, of_second = weight.split([first.shape[1], second.shape[1]], dim=1)
+        grad_first = _gradient_of_features(grad, of_first, kernel_map) if needs[0] else None
+        grad_second = _gradient_of_features(grad, of_second, kernel_map) if needs[1] else None
+        grad_weight = None
+        if needs[2]:
+            grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+            upper, lower = grad_weight.split([first.shape[1], second.shape[1]], dim=1)
+            _launch().launch_weight_gradient(first, grad, kernel_map, upper)
+            _launch().launch_weight_gradient(second, grad, kernel_map, lower)
+        return grad_first, grad_second, grad_weight
+
+
+def _gradient_of_features(grad: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+    """The input gradient: the convolution over the transposed map.
+
+    An odd kernel on one grid is its own transpose with the taps in reverse, so it needs no second table.
+    """
+    back = kernel_map if kernel_map.mirrored else kernel_map.transposed()
+    gradient: Tensor = _launch().launch_convolution(
+        grad, None, weight.transpose(1, 2), tap_table(back), reverse_taps=kernel_map.mirrored
+    )
+    return gradient
 
 
 @cache

@@ -130,7 +130,8 @@ def _add_packed_products(
     return acc
 
 
-@triton.jit
+# The number of rows is another one in every step: not a kernel of its own for multiples of 16 and for 1.
+@triton.jit(do_not_specialize=["num_rows"])
 def convolve_tiles(
     features_ptr,
     second_ptr,

@@ -94,7 +94,9 @@ def launch_convolution(
             **_options(features.dtype, tile),
         )
 
-    candidates = forward_tiles(32 if pad else channels + second_channels, weight.shape[2], out.element_size())
+    candidates = forward_tiles(
+        32 if pad else channels, weight.shape[2], out.element_size(), second_channels=second_channels
+    )
     key = (
         "forward",
         *_key(features, table.num_rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import statistics
 from collections.abc import Callable, Sequence
@@ -35,10 +36,22 @@ class Tile:
     stages: int
 
 
-def forward_tiles(channels: int, out_channels: int, itemsize: int) -> list[Tile]:
-    """Candidates for the convolution, the one to use unmeasured first."""
+def forward_tiles(channels: int, out_channels: int, itemsize: int, *, second_channels: int = 0) -> list[Tile]:
+    """Candidates for the convolution, the one to use unmeasured first.
+
+    Args:
+        channels: input channels.
+        out_channels: output channels.
+        itemsize: bytes of a number.
+        second_channels: those of a second tensor that is read behind the first.
+    """
     n = min(128, power_of_two(out_channels))
-    k = min(64 if itemsize == 2 else 32, power_of_two(channels))
+    k = min(64 if itemsize == 2 else 32, power_of_two(channels + second_channels))
+    if second_channels:
+        # A product reads one of the tensors: 96 and 32 channels fill four products of depth 32, but leave a
+        # third of three of depth 64 empty.
+        shared = math.gcd(channels, second_channels)
+        k = max(16, min(k, shared & -shared))
     found = [Tile(64, n, k, 4, 3), Tile(128, n, k, 8 if n > 64 else 4, 3), Tile(128, n, min(k, 32), 4, 4)]
     found += [Tile(64, min(n, 64), k, 4, 4), Tile(128, min(n, 64), k, 4, 3), Tile(64, min(n, 32), k, 4, 4)]
     return list(dict.fromkeys(found))
