@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pointseg.sparse.grid import Grid
 from pointseg.sparse.kernel_map import KernelMap
-from pointseg.sparse.ops import convolve, parts_to_read
+from pointseg.sparse.ops import convolve, multiply, parts_to_read
 from pointseg.sparse.tensor import SparseTensor
 
 
