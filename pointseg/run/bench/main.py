@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -81,7 +80,7 @@ _PHASES = {"forward": "forward", "forward_backward": "+ backward"}
 def _table(case: Case, dtype: str, rows: list[dict[str, Any]]) -> Table:
     title = f"{case.name}, {case.voxels:,} voxels, {dtype}"
     # Narrow: all columns fit 80 characters.
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("phase", "engine", "median s", "min s", "spread", "MB", "of GEMM", "error", "x best"):
         table.add_column(column, justify="left" if column in ("phase", "engine") else "right", no_wrap=True)
     measured = [row for row in rows if not row["skipped"]]

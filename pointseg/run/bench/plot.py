@@ -17,7 +17,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     where cost grows linearly.
 
     Args:
-        rows: of :func:`pointseg.run.bench.main.bench`; those that were skipped are named in the legend.
+        rows: of :func:`pointseg.run.bench.main.bench`; those that were skipped are named in their panel.
         path: the file.
     """
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     sizes = sorted({row["voxels"] for row in rows})
     height = 2 if len(sizes) > 1 else 1
     figure = Figure(figsize=(max(5.5 * len(phases), 7), 3.4 * height + 0.6), layout="constrained")
-    panels = figure.subplots(height, len(phases), squeeze=False, sharex="col")
+    panels = figure.subplots(height, len(phases), squeeze=False, sharex=height > 1)
     for column, phase in enumerate(phases):
         own = [row for row in rows if row["phase"] == phase]
         top = panels[0][column]
@@ -35,6 +35,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             _bars(top, own)
         else:
             _lines(top, own, per_voxel=False)
+            _name_skipped(top, [row for row in own if row["skipped"]])
             _lines(panels[1][column], own, per_voxel=True)
             _voxel_axis(panels[1][column], sizes)
     handles, labels = panels[0][0].get_legend_handles_labels()
@@ -49,8 +50,6 @@ def _series(rows: list[dict[str, Any]]) -> list[tuple[str, str, list[dict[str, A
     for number, (engine, dtype) in enumerate(kinds):
         own = [row for row in rows if (row["engine"], row["dtype"]) == (engine, dtype)]
         label = f"{engine}, {dtype}"
-        if left_out := sorted({_short(row["voxels"]) for row in own if row["skipped"]}):
-            label += f" (no memory at {', '.join(left_out)})"
         measured = [row for row in own if not row["skipped"]]
         series.append((label, _COLORS[number % len(_COLORS)], measured))
     return series
@@ -72,8 +71,18 @@ def _lines(axes: Any, rows: list[dict[str, Any]], *, per_voxel: bool) -> None:
         axes.set_ylim(bottom=0)
     else:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
         axes.set_ylabel("seconds, minimum")
         _guide(axes, [row for row in rows if not row["skipped"]])
+
+
+def _name_skipped(axes: Any, rows: list[dict[str, Any]]) -> None:
+    sizes = sorted({row["voxels"] for row in rows})
+    lines = [
+        f"no memory at {_short(size)}: " + ", ".join(row["engine"] for row in rows if row["voxels"] == size)
+        for size in sizes
+    ]
+    axes.text(0.98, 0.03, "\n".join(lines), transform=axes.transAxes, ha="right", va="bottom", fontsize=8)
 
 
 def _guide(axes: Any, rows: list[dict[str, Any]]) -> None:
