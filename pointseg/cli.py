@@ -342,6 +342,9 @@ def bench(
     parity_voxels: Annotated[
         int, typer.Option(min=1, help="Larger rooms are compared on one of this size: float64 is slow.")
     ] = 20_000,
+    keep_memory: Annotated[
+        bool, typer.Option(help="Keep freed memory, as training on a CPU does; peaks grow a little.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     json: Annotated[Path | None, typer.Option(help="Also write the rows to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw them to this PNG file.")] = None,
@@ -362,6 +365,7 @@ def bench(
             repeats=repeats,
             parity=parity,
             parity_voxels=parity_voxels,
+            keep_memory=keep_memory,
             device=device,
         ),
         json_path=json,

@@ -16,6 +16,7 @@ from pointseg.run.bench.options import BenchOptions
 from pointseg.run.bench.plot import draw
 from pointseg.run.bench.rows import Measurements
 from pointseg.run.distributed import choose_device
+from pointseg.run.memory import keep_freed_memory
 
 
 def bench(
@@ -49,6 +50,8 @@ def bench(
         raise ValueError(f"unknown type {unknown[0]!r}; choose of {', '.join(TYPES)}.")
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.keep_memory:
+        keep_freed_memory()
     console, device = console or Console(), choose_device(options.device)
     names = engines_for(what, options.engines, device, options.variant)
     measurements = Measurements(what, names, options, device)

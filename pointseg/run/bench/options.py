@@ -18,4 +18,5 @@ class BenchOptions:
     repeats: int = 5
     parity: bool = True
     parity_voxels: int = 20_000
+    keep_memory: bool = False
     device: str = "auto"
