@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 #: Options of mallopt in glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+#: Who has set one of these has decided already; MALLOC_TRIM_THRESHOLD_=131072 is glibc's own way.
+_CHOSEN_BY_USER = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_")
 
 
 def keep_freed_memory() -> bool:
@@ -17,7 +20,7 @@ def keep_freed_memory() -> bool:
     takes gigabytes of such blocks; benchmarks/engine.md says what that costs. The price is memory: blocks
     of other sizes leave gaps.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or any(name in os.environ for name in _CHOSEN_BY_USER):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from pointseg.run.memory import keep_freed_memory
+
 _FAULTS = """
 import resource, sys
 import torch
@@ -29,3 +31,8 @@ def test_blocks_are_not_taken_from_the_kernel_again_and_again() -> None:
     )
     # Aligned blocks fit into what one of them left only after a while.
     assert kept < given_back / 4
+
+
+def test_a_user_s_own_setting_of_malloc_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    assert not keep_freed_memory()
