@@ -27,20 +27,18 @@ import numpy.typing as npt
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
-from pointseg.core.labels import LabelSpace
 from pointseg.data.image_data import ImageSet
 from pointseg.data.image_layouts import LAYOUTS
 from pointseg.data.preparation import exit_code
+from pointseg.formats.mat_file import read_mat
 
 NUM_CLASSES = 40
 #: Of the published splits.
 OFFICIAL = {"train": 795, "val": 654}
 
 
-def read_mat(path: Path, names: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+def read_numbers(path: Path, names: Sequence[str]) -> list[npt.NDArray[np.int64]]:
     """Vectors of whole numbers of a MATLAB file of version 5.
 
     Raises:
@@ -49,18 +47,15 @@ def read_mat(path: Path, names: Sequence[str]) -> list[npt.NDArray[np.int64]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file.")
-    try:
-        content = loadmat(path, variable_names=list(names))
-    except (MatReadError, NotImplementedError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read as a MATLAB file ({error}).") from None
+    content = read_mat(path, names)
     missing = [name for name in names if name not in content]
     if missing:
         raise ValueError(f"{path}: expected the variable {', '.join(missing)}; are the files in their order?")
-    vectors = [np.asarray(content[name]).reshape(-1) for name in names]
-    for name, vector in zip(names, vectors, strict=True):
+    vectors = {name: content[name].reshape(-1) for name in names}
+    for name, vector in vectors.items():
         if vector.dtype.kind not in "iuf" or not bool((vector == np.floor(vector)).all()):
             raise ValueError(f"{path}: {name} must hold whole numbers; it is {vector.dtype}.")
-    return [vector.astype(np.int64) for vector in vectors]
+    return [vector.astype(np.int64) for vector in vectors.values()]
 
 
 def read_mapping(path: Path) -> npt.NDArray[np.uint8]:
@@ -69,7 +64,7 @@ def read_mapping(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         ValueError: for classes outside 0..40, or fewer than 40 of them.
     """
-    (mapping,) = read_mat(path, ["mapClass"])
+    (mapping,) = read_numbers(path, ["mapClass"])
     if mapping.min() < 0 or mapping.max() != NUM_CLASSES:
         raise ValueError(
             f"{path}: mapClass must lead to classes up to {NUM_CLASSES}; it leads to {mapping.min()}.."
@@ -84,7 +79,7 @@ def read_splits(path: Path, num_images: int) -> dict[str, list[int]]:
     Raises:
         ValueError: for numbers outside 1..N, or an image in both splits.
     """
-    train, test = read_mat(path, ["trainNdxs", "testNdxs"])
+    train, test = read_numbers(path, ["trainNdxs", "testNdxs"])
     numbers = np.concatenate([train, test])
     if len(numbers) == 0 or numbers.min() < 1 or numbers.max() > num_images:
         raise ValueError(
@@ -203,13 +198,6 @@ def report(out: Path, splits: dict[str, list[int]], console: Console) -> None:
         console.print(f"classes that train does not have: {', '.join(absent)}", highlight=False)
 
 
-def palette_of(space: LabelSpace) -> list[int]:
-    """The class colours by raw id; black for 0."""
-    palette = np.zeros((256, 3), np.uint8)
-    palette[list(space.raw_ids)] = space.color_table
-    return [int(value) for value in palette.reshape(-1)]
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="data_prep/nyu40.py"
@@ -226,7 +214,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     """Export every image of the splits."""
     source = LabeledImages(options.labeled)
     mapping, splits = read_mapping(options.mapping), read_splits(options.splits, len(source))
-    palette = palette_of(LAYOUTS["nyu40"].classes(options.out)[0])
+    palette = LAYOUTS["nyu40"].classes(options.out)[0].palette()
     jobs = [(split, number) for split, numbers in splits.items() for number in numbers]
     written = 0
     for split, number in track(jobs, "exporting images", console=console):

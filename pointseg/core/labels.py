@@ -21,6 +21,8 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 
 #: Label sets that ship with the package; each ``scannet200/<name>_classes.csv`` in resources.
 SHIPPED = ("scannet200", "scannet20")
+#: Ids below this are counted in a table; others are sorted, which takes ten times as long.
+_TABLE = 65_536
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,18 @@ class LabelSpace:
         """(K, 3) uint8 colours by train index."""
         return np.asarray(self.colors, dtype=np.uint8)
 
+    def palette(self) -> list[int]:
+        """The colours by raw id for PNG files of one byte a pixel: 768 numbers, black where no class is.
+
+        Raises:
+            ValueError: if a raw id is no byte.
+        """
+        if min(self.raw_ids) < 0 or max(self.raw_ids) > 255:
+            raise ValueError(f"A palette has ids 0..255; {self.name} has others.")
+        palette = np.zeros((256, 3), np.uint8)
+        palette[list(self.raw_ids)] = self.color_table
+        return palette.ravel().tolist()
+
     def to_dict(self) -> dict[str, Any]:
         """A form that JSON and YAML can hold; :meth:`from_dict` reads it."""
         return {
@@ -133,6 +147,16 @@ class LabelSpace:
             colors=tuple((int(c["color"][0]), int(c["color"][1]), int(c["color"][2])) for c in classes),
             unlabelled_raw_id=int(data["unlabelled_raw_id"]),
         )
+
+
+def id_counts(raw: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The ids that occur, ascending, and how often each does."""
+    if not raw.size or raw.min() < 0 or raw.max() >= _TABLE:
+        present, counts = np.unique(raw, return_counts=True)
+        return present.astype(np.int64), counts.astype(np.int64)
+    table = np.bincount(raw.reshape(-1)).astype(np.int64)
+    ids = np.flatnonzero(table).astype(np.int64)
+    return ids, table[ids]
 
 
 def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:

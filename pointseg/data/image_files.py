@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
+
+from pointseg.core.labels import id_counts
+from pointseg.formats.mat_file import read_mat
 
 ReadLabel = Callable[[Path], npt.NDArray[np.int32]]
-
-#: Ids below this are counted in a table; others are sorted, which takes ten times as long.
-_TABLE = 65_536
 
 
 def open_image(file: Path) -> Image.Image:
@@ -48,14 +46,10 @@ def read_indices(file: Path) -> npt.NDArray[np.int32]:
 
 def read_mat_map(file: Path) -> npt.NDArray[np.int32]:
     """Raw ids of a MATLAB file, its variable ``S``: the form of COCO-Stuff 10k."""
-    try:
-        # A list of variables keeps what else lies in the file from being read.
-        content = loadmat(file, variable_names=["S"])
-    except (MatReadError, NotImplementedError, TypeError) as error:
-        raise ValueError(f"{file}: cannot be read as a MATLAB file ({error}).") from None
-    if "S" not in content or np.asarray(content["S"]).dtype.kind not in "iuf":
+    found = read_mat(file, ["S"]).get("S")
+    if found is None or found.dtype.kind not in "iuf":
         raise ValueError(f"{file}: expected the label map S; it has no such variable of numbers.")
-    return np.asarray(content["S"]).astype(np.int32)
+    return found.astype(np.int32)
 
 
 def read_label(file: Path, read: ReadLabel, known: Sequence[int]) -> npt.NDArray[np.int32]:
@@ -76,13 +70,3 @@ def read_label(file: Path, read: ReadLabel, known: Sequence[int]) -> npt.NDArray
     if len(unknown):
         raise ValueError(f"{file}: label ids {unknown[:10].tolist()} are not in the table of classes.")
     return raw
-
-
-def id_counts(raw: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The ids that occur, ascending, and how often each does."""
-    if raw.min() < 0 or raw.max() >= _TABLE:
-        present, counts = np.unique(raw, return_counts=True)
-        return present.astype(np.int64), counts.astype(np.int64)
-    table = np.bincount(raw.reshape(-1)).astype(np.int64)
-    ids = np.flatnonzero(table).astype(np.int64)
-    return ids, table[ids]

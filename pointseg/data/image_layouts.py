@@ -81,9 +81,7 @@ class Layout:
         found: dict[str, Item] = {}
         for item in self.listings.get(train_split, self.items)(path):
             for file in (item.image, item.label):
-                if file is not None and (
-                    not file.is_relative_to(path) or ".." in file.parts[len(path.parts) :]
-                ):
+                if file is not None and not _is_inside(path, file):
                     raise ValueError(f"{path}: a list names {file}, which lies outside of this folder.")
             if item.name in found:
                 raise ValueError(

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 #: Zip's own epoch: a time of writing would make every archive differ.
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+#: What zipfile raises for an archive, and for a member, that it cannot read; NotImplementedError stands for
+#: a version or a compression of zip that it does not know.
+BAD_ARCHIVE = (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError)
+BAD_MEMBER = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError)
 _PLAIN_NAME = re.compile(r"\w[\w.-]*")
 
 

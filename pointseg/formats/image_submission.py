@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from pointseg.core.labels import LabelSpace
-from pointseg.formats.archive import is_unsafe, write_archive
-from pointseg.formats.submission import SubmissionCheck, foreign_archive
+from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, is_unsafe, write_archive
+from pointseg.formats.submission import SubmissionCheck, count_ids, foreign_archive
 from pointseg.formats.submission_problems import Findings
 
 #: kind -> (what is wrong, what to do), most fundamental first.
@@ -121,7 +120,7 @@ def check_image_submission(
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected the zip of a submission.")
     findings = Findings(IMAGE_KINDS)
-    id_counts: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     num_read = 0
     try:
         with zipfile.ZipFile(path) as archive:
@@ -130,13 +129,11 @@ def check_image_submission(
                 raw = _read(archive, member, size, findings)
                 if raw is not None:
                     num_read += 1
-                    # A PNG holds at most 16 bits: counted in a table, not sorted.
-                    pixels = np.bincount(raw.reshape(-1))
-                    id_counts.update({int(i): int(pixels[i]) for i in np.flatnonzero(pixels)})
-    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
+                    counts.update(count_ids([raw]))
+    except BAD_ARCHIVE as error:
         findings.add("not_a_zip", foreign_archive(path) or str(error))
-    _diagnose(id_counts, label_space, findings)
-    return SubmissionCheck(findings.problems(), dict(sorted(id_counts.items())), num_read)
+    _diagnose(counts, label_space, findings)
+    return SubmissionCheck(findings.problems(), dict(sorted(counts.items())), num_read)
 
 
 def _sort(
@@ -201,16 +198,7 @@ def _read(
             return np.array(opened).astype(np.int64)
     except Image.DecompressionBombError as error:
         findings.add("too_large", f"{name}: {error}")
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        OSError,
-        RuntimeError,
-        SyntaxError,
-        UnidentifiedImageError,
-    ) as error:
+    except (*BAD_MEMBER, SyntaxError, UnidentifiedImageError) as error:
         findings.add("corrupt", f"{name}: {error}")
     return None
 

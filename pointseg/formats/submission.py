@@ -7,7 +7,6 @@ per line, one line per vertex of that scan's mesh, in its order.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.core.labels import LabelSpace
-from pointseg.formats.archive import write_archive
+from pointseg.core.labels import LabelSpace, id_counts
+from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, write_archive
 from pointseg.formats.label_text import LabelTextError, format_labels, parse_labels
 from pointseg.formats.submission_ids import diagnose_ids, diagnose_line_counts
 from pointseg.formats.submission_names import sort_members
@@ -99,11 +98,11 @@ def check_submission(
                 raw_id = _read_member(archive, member, vertex_counts[scene], findings)
                 if raw_id is not None:
                     found[scene] = raw_id
-    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
+    except BAD_ARCHIVE as error:
         findings.add("not_a_zip", foreign_archive(path) or str(error))
-    id_counts = _count_ids(found.values())
-    _diagnose(found, id_counts, label_space, vertex_counts, findings)
-    return SubmissionCheck(findings.problems(), id_counts, len(found))
+    counts = count_ids(found.values())
+    _diagnose(found, counts, label_space, vertex_counts, findings)
+    return SubmissionCheck(findings.problems(), counts, len(found))
 
 
 def _read_member(
@@ -126,7 +125,7 @@ def _read_member(
             _KIND_OF_LINE.get(error.kind, "not_integers"),
             f"{error.source}: line {error.line}: {error.text!r}",
         )
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+    except BAD_MEMBER as error:
         findings.add("corrupt", f"{name}: {error}")
     return None
 
@@ -134,10 +133,11 @@ def _read_member(
 _KIND_OF_LINE = {"blank": "blank_line", "float": "float_text", "instance": "instance_format"}
 
 
-def _count_ids(scenes: Iterable[npt.NDArray[np.int64]]) -> dict[int, int]:
+def count_ids(files: Iterable[npt.NDArray[np.int64]]) -> dict[int, int]:
+    """Id -> how often it occurs in all of the files, ascending."""
     counts: Counter[int] = Counter()
-    for raw_id in scenes:
-        values, numbers = np.unique(raw_id, return_counts=True)
+    for raw_id in files:
+        values, numbers = id_counts(raw_id)
         counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
     return dict(sorted(counts.items()))
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pointseg.data.image_files import open_image
 from pointseg.data.image_layouts import LAYOUTS, LayoutName
+from pointseg.formats.archive import BAD_ARCHIVE
 from pointseg.formats.image_submission import check_image_submission
 from pointseg.formats.submission import SubmissionCheck
 from pointseg.run.check_submission import print_outcome
@@ -60,6 +61,6 @@ def holds_images(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
+    except (*BAD_ARCHIVE, OSError):
         return False
     return any(name.endswith(".png") for name in names) and not any(name.endswith(".txt") for name in names)

@@ -11,9 +11,6 @@ from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.data.image_files import decoded, open_image
-from pointseg.data.image_layouts import IMAGE_SUFFIXES
-
-__all__ = ["IMAGE_SUFFIXES", "read_image_file", "write_class_image"]
 
 
 def read_image_file(path: Path) -> ImageScene:
@@ -40,7 +37,5 @@ def write_class_image(
         Image.fromarray(image.as_picture(colors)).save(path)
         return
     picture = Image.fromarray(raw.astype(np.uint8))
-    palette = np.zeros((256, 3), np.uint8)
-    palette[list(label_space.raw_ids)] = label_space.color_table
-    picture.putpalette(palette.ravel().tolist())
+    picture.putpalette(label_space.palette())
     picture.save(path)

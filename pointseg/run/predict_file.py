@@ -13,10 +13,11 @@ from rich.table import Table
 
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
+from pointseg.data.image_layouts import IMAGE_SUFFIXES
 from pointseg.formats.ply import write_ply
 from pointseg.run.checkpoint import TrainedRun, load_run
 from pointseg.run.cloud_file import read_cloud_file
-from pointseg.run.image_file import IMAGE_SUFFIXES, read_image_file, write_class_image
+from pointseg.run.image_file import read_image_file, write_class_image
 from pointseg.run.predict import predict_scene
 
 #: The largest scene of ScanNet has 552,614 vertices, so all of them are predicted whole.

@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from pointseg.core.labels import IGNORE
+from pointseg.core.labels import IGNORE, id_counts
 from pointseg.data.image_data import ImageSet
-from pointseg.data.image_files import id_counts
 
 SIZE = (8, 8)
 
