@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,15 @@ Counts = dict[str, tuple[int, int, dict[str, int]]]
 
 
 def with_counts(
-    path: Path, space: LabelSpace, entries: Entries, split: str, layout: Layout
+    path: Path, space: LabelSpace, known: Sequence[int], entries: Entries, split: str, layout: Layout
 ) -> dict[str, dict[str, Any]]:
     """The entries with height, width and number of pixels, and class points of those of a split.
 
     Args:
         path: folder of the data set.
         space: its classes.
-        entries: for each image its split, files and the ids that its label may hold.
+        known: every raw id that a label file may hold.
+        entries: for each image its split and files.
         split: split whose labels are counted.
         layout: how a label file is read.
 
@@ -46,13 +47,12 @@ def with_counts(
     """
     stamps = _stamps(path, entries, layout.hint)
     files = [(name, e["split"], e["image"], e["label"]) for name, e in entries.items()]
-    known = [list(e["known"]) for e in list(entries.values())[:1]]  # One list for all of them.
-    key = repr((_FORMAT, str(path.resolve()), space.to_dict(), known, split, files, stamps))
+    key = repr((_FORMAT, str(path.resolve()), space.to_dict(), list(known), split, files, stamps))
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pointseg"
     file = folder / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     counts = _read_kept(file, entries)
     if counts is None:
-        counts = _count(path, entries, split, layout)
+        counts = _count(path, known, entries, split, layout)
         _keep(file, counts)
     return {
         name: {
@@ -89,9 +89,9 @@ def _stamps(path: Path, entries: Entries, hint: str) -> list[tuple[int, int]]:
     return stamps
 
 
-def _count(path: Path, entries: Entries, split: str, layout: Layout) -> Counts:
+def _count(path: Path, known: Sequence[int], entries: Entries, split: str, layout: Layout) -> Counts:
     """In threads: Pillow decodes without Python's lock, and a disk far away is waited for together."""
-    one = functools.partial(_count_one, path, layout=layout, split=split)
+    one = functools.partial(_count_one, path, known=known, layout=layout, split=split)
     pool = ThreadPoolExecutor()
     try:
         results = track(
@@ -108,13 +108,13 @@ def _count(path: Path, entries: Entries, split: str, layout: Layout) -> Counts:
 
 
 def _count_one(
-    path: Path, entry: Mapping[str, Any], *, layout: Layout, split: str
+    path: Path, entry: Mapping[str, Any], *, known: Sequence[int], layout: Layout, split: str
 ) -> tuple[int, int, dict[str, int]]:
     with open_image(path / entry["image"]) as opened:
         width, height = opened.size
     if entry["split"] != split or entry["label"] is None:
         return height, width, {}
-    ids, points = id_counts(read_label(path / entry["label"], layout.read_label, entry["known"]))
+    ids, points = id_counts(read_label(path / entry["label"], layout.read_label, known))
     return height, width, dict(zip(map(str, ids.tolist()), points.tolist(), strict=True))
 
 

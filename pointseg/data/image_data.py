@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -118,6 +118,7 @@ class ImageSet(Source):
 
     Args:
         layout: how they lie, and how a label file is read.
+        known: every raw id that a label file may hold.
         read_size: (height, width) that images cover when training reads them.
     """
 
@@ -125,6 +126,7 @@ class ImageSet(Source):
     unit: ClassVar[str] = ImageScene.unit
 
     layout: Layout
+    known: tuple[int, ...]
     read_size: tuple[float, float]
 
     @classmethod
@@ -142,7 +144,6 @@ class ImageSet(Source):
                 "split": item.split,
                 "image": str(item.image.relative_to(path)),
                 "label": None if item.label is None else str(item.label.relative_to(path)),
-                "known": known,
             }
             for name, item in chosen.list_items(path, train_split).items()
         }
@@ -151,14 +152,12 @@ class ImageSet(Source):
             raise ValueError(
                 f"{path}: no image of split {train_split!r}; found {', '.join(found) or 'none'}."
             )
-        opened = cls(path, space, with_counts(path, space, entries, train_split, chosen), chosen, read_size)
+        counted = with_counts(path, space, known, entries, train_split, chosen)
+        opened = cls(path, space, counted, chosen, tuple(known), read_size)
         if space.has_groups:
             return opened
-        points = opened.class_statistics(train_split).points.tolist()
-        grouped = {**space.to_dict(), "classes": [dict(c) for c in space.to_dict()["classes"]]}
-        for of_class, group in zip(grouped["classes"], groups_by_points(points), strict=True):
-            of_class["group"] = group
-        return cls(path, LabelSpace.from_dict(grouped), opened.entries, chosen, read_size)
+        groups = groups_by_points(opened.class_statistics(train_split).points.tolist())
+        return replace(opened, label_space=replace(space, groups=groups))
 
     def has_labels(self, name: str) -> bool:
         return self.entry(name)["label"] is not None
@@ -190,7 +189,7 @@ class ImageSet(Source):
         raw = None
         if entry["label"] is not None:
             file = self.path / entry["label"]
-            raw = read_label(file, self.layout.read_label, entry["known"])
+            raw = read_label(file, self.layout.read_label, self.known)
             if raw.shape != (height, width):
                 raise ValueError(
                     f"{file}: the label has {raw.shape[1]} x {raw.shape[0]} pixels, its image {image_file} "

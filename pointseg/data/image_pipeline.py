@@ -173,19 +173,19 @@ class ImagePipeline:
     def _windows_of(self, scenes: Sequence[ImageScene], draws: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, h, w) windows of images and (B, h, w) of their labels."""
         transform = _kornia().geometry.transform
-        heights = torch.tensor([float(scene.height) for scene in scenes], device=self.device)
-        widths = torch.tensor([float(scene.width) for scene in scenes], device=self.device)
-        corner = (len(scenes), int(heights.max()), int(widths.max()))
-        images = torch.zeros(corner[0], 3, *corner[1:], device=self.device)
+        sides = [(scene.height, scene.width) for scene in scenes]
+        largest = (max(height for height, _ in sides), max(width for _, width in sides))
+        images = torch.zeros(len(scenes), 3, *largest, device=self.device)
         # Labels are shifted so that what lies outside, 0, becomes IGNORE.
-        labels = torch.zeros(corner[0], 1, *corner[1:], device=self.device)
+        labels = torch.zeros(len(scenes), 1, *largest, device=self.device)
         for position, scene in enumerate(scenes):
             inside = (position, slice(None), slice(scene.height), slice(scene.width))
             images[inside] = self._image(scene)
             labels[inside] = (self._labels(scene) - IGNORE).float()[None]
         low, high = self.scale
-        factor = torch.maximum(self.resize[0] / heights, self.resize[1] / widths)
-        factor = factor * low * (high / low) ** draws[:, 0]
+        heights, widths = torch.tensor(sides, dtype=torch.float32, device=self.device).unbind(dim=1)
+        covering = [covering_scale(height, width, self.resize) for height, width in sides]
+        factor = torch.tensor(covering, device=self.device) * low * (high / low) ** draws[:, 0]
         # Where the window begins in the scaled image: before it, if that is smaller than the window.
         top = draws[:, 1] * (heights * factor - self.size[0])
         left = draws[:, 2] * (widths * factor - self.size[1])

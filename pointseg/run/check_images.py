@@ -38,7 +38,7 @@ def check_images(path: Path, layout: str, *, data: Path | None, split: str) -> S
     expected = None if data is None else _sizes(name, data, split)
     result = check_image_submission(path, space, expected, rules)
     num_expected = rules.num_images if expected is None else len(expected)
-    print_outcome(path, result, space, num_expected, "images", Console())
+    print_outcome(path, result, space, num_expected, "images", "pixels", Console())
     return result
 
 

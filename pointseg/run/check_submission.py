@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -44,7 +43,7 @@ def check(
     others = {scene: s for s in ("train", "val") for scene in known[s] if scene not in expected}
     result = check_submission(path, label_space, expected, other_scenes=others)
     console = Console()
-    print_outcome(path, result, label_space, len(expected), "scenes", console)
+    print_outcome(path, result, label_space, len(expected), "scenes", "vertices", console)
     if result.is_valid:
         print_advice(expected, path, console)
     return result
@@ -55,10 +54,21 @@ def print_outcome(
     result: SubmissionCheck,
     label_space: LabelSpace,
     num_expected: int | None,
-    what: Literal["scenes", "images"],
+    members: str,
+    unit: str,
     console: Console,
 ) -> None:
-    """Print the share of each class, every mistake with its fix, and the verdict."""
+    """Print the share of each class, every mistake with its fix, and the verdict.
+
+    Args:
+        path: the zip file.
+        result: what was found.
+        label_space: its classes.
+        num_expected: how many scenes or images it should hold, or None if that is not known.
+        members: what it is of, scenes or images.
+        unit: what these are made of, vertices or pixels.
+        console: where to print.
+    """
     if result.id_counts:
         print_shares(result, label_space, console)
     for problem in result.problems:
@@ -66,9 +76,8 @@ def print_outcome(
         console.print(problem.message, soft_wrap=True, markup=False, highlight=False)
     verdict = "ready for the server" if result.is_valid else f"{len(result.problems)} kinds of mistakes"
     of_all = "" if num_expected is None else f" of {num_expected}"
-    points = "vertices" if what == "scenes" else "pixels"
     console.print(
-        f"{path}: {result.num_scenes}{of_all} {what} read, {result.num_vertices:,} {points}: {verdict}.",
+        f"{path}: {result.num_scenes}{of_all} {members} read, {result.num_vertices:,} {unit}: {verdict}.",
         soft_wrap=True,
     )
 

@@ -56,9 +56,9 @@ def submit(
         raise ValueError(f"{rejected} is not fit for the server:\n{messages}")
     rejected.replace(output)
     console = Console()
-    what, points = ("scenes", "vertices") if is_of_scans else ("images", "pixels")
     console.print(
-        f"{output}: {check.num_scenes} {what}, {check.num_vertices:,} {points}, checked.", soft_wrap=True
+        f"{output}: {check.num_scenes} {store.members}, {check.num_vertices:,} {store.unit}, checked.",
+        soft_wrap=True,
     )
     if is_of_scans:
         print_advice({name: store.num_vertices(name) for name in names}, output, console)
