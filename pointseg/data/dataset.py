@@ -4,36 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch.utils.data import Dataset
 
-from pointseg.config import Config
 from pointseg.core.labels import LabelSpace
 from pointseg.data.features import FeatureName
 from pointseg.data.paste import InstancePaster, PasteConfig
 from pointseg.data.pipeline import ScenePipeline, split_at_voxelize
-from pointseg.data.source import Source
+from pointseg.data.source import DataConfig, Source
 from pointseg.data.store import Store
 from pointseg.data.transforms import TransformConfig
 
 
-class StoreData(Config):
-    """Options of a data set that lies in a store.
+class StoreData(DataConfig):
+    """Options of a data set that lies in a store, beside those of every data set.
 
     Args:
-        path: folder of the store.
-        train_split: split to train on.
-        val_split: split to validate on, or None for no validation.
         voxel_size_m: edge of a voxel in metres.
         features: what the network sees of a voxel, in this order; see ``pointseg.data.features``.
         max_voxels: most voxels of a scene in training, a random sphere of it; None for no limit.
-        passes: how often an epoch goes through the scenes; it scales ``train.epochs`` and nothing else.
-        repeat_threshold: scenes with a class that fewer than this share of the scenes hold come more often,
-            see ``pointseg.data.sampling``; an epoch has as many scenes as without. None: all scenes alike.
         paste: objects of rare classes to put into training scenes, see ``pointseg.data.paste``; None for
             none.
     """
@@ -41,14 +33,9 @@ class StoreData(Config):
     kind: ClassVar[Literal["scans", "images"]] = "scans"
 
     type: Literal["store"] = "store"
-    path: Path
-    train_split: str = "train"
-    val_split: str | None = "val"
     voxel_size_m: float = Field(default=0.02, gt=0)
     features: tuple[FeatureName, ...] = Field(default=("color",), min_length=1)
     max_voxels: int | None = Field(default=None, ge=1)
-    passes: int = Field(default=1, ge=1)
-    repeat_threshold: float | None = Field(default=None, gt=0, le=1)
     paste: PasteConfig | None = None
 
     def open(self) -> Store:

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from pydantic import Field, field_validator
 
-from pointseg.config import Config
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace, groups_by_points
 from pointseg.data.dataset import SceneReader
@@ -20,21 +19,18 @@ from pointseg.data.image_counts import with_counts
 from pointseg.data.image_files import decoded, open_image, read_label
 from pointseg.data.image_layouts import LAYOUTS, Layout, LayoutName
 from pointseg.data.image_pipeline import ImagePipeline, covering_scale
-from pointseg.data.source import Source
+from pointseg.data.source import DataConfig, Source
 from pointseg.data.transforms import TransformConfig
 
 #: Height and width in pixels.
 Sides = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
-class ImageData(Config):
-    """Options of a data set of images.
+class ImageData(DataConfig):
+    """Options of a data set of images, beside those of every data set.
 
     Args:
-        path: its folder.
         layout: how images and labels lie in it, see ``pointseg.data.image_layouts``.
-        train_split: split to train on.
-        val_split: split to validate on, or None for no validation.
         size: height and width of training samples, and of the windows of sliding-window testing.
         resize: height and width that an image is scaled to cover before anything else; ``size`` if None.
             Evaluation counts every pixel of an image's own resolution all the same.
@@ -43,24 +39,18 @@ class ImageData(Config):
         hue_jitter: largest random change of hue, as a share of the circle.
         slide_stride: height and width from one window of sliding-window testing to the next; None predicts
             images whole.
-        passes, repeat_threshold: see :class:`pointseg.data.dataset.StoreData`.
     """
 
     kind: ClassVar[Literal["scans", "images"]] = "images"
 
     type: Literal["images"] = "images"
-    path: Path
     layout: LayoutName = "folder"
-    train_split: str = "train"
-    val_split: str | None = "val"
     size: Sides = (512, 512)
     resize: Sides | None = None
     scale: tuple[float, float] = (0.5, 2.0)
     color_jitter: float = Field(default=0.3, ge=0, lt=1)
     hue_jitter: float = Field(default=0.02, ge=0, le=0.5)
     slide_stride: Sides | None = None
-    passes: int = Field(default=1, ge=1)
-    repeat_threshold: float | None = Field(default=None, gt=0, le=1)
 
     @field_validator("scale")
     @classmethod
