@@ -12,16 +12,16 @@ from pathlib import Path
 from pointseg.core.labels import LabelSpace, load_label_space
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
-from pointseg.data.store import Store
+from pointseg.evaluation.confusion import Confusion
+from pointseg.evaluation.report import Report
 from pointseg.formats.ply import read_ply, write_ply
-from pointseg.metrics.confusion import Confusion
-from pointseg.metrics.report import Report
-from pointseg.run.checkpoint import TrainedRun, load_run
-from pointseg.run.cloud_file import read_cloud_file
-from pointseg.run.page import write_page
-from pointseg.run.picture import write_picture
-from pointseg.run.predict import predict_scene, predict_scenes
-from pointseg.run.scene_view import SceneSummary, SceneView
+from pointseg.prediction.predict import predict_scene, predict_scenes
+from pointseg.runs.checkpoint import TrainedRun, load_run
+from pointseg.scans.file import read_cloud_file
+from pointseg.scans.store import Store
+from pointseg.view.page import write_page
+from pointseg.view.picture import write_picture
+from pointseg.view.scene_view import SceneSummary, SceneView
 
 __all__ = [
     "Confusion",

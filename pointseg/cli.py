@@ -1,4 +1,4 @@
-"""The command line: `pointseg VERB`. Each verb parses its options and calls one function of pointseg.run."""
+"""The command line: `pointseg VERB`. Each verb parses its options and calls one function of a room."""
 
 from __future__ import annotations
 
@@ -58,9 +58,27 @@ def synthesize(
     workers: Annotated[int | None, typer.Option(help="Processes; all CPU cores by default.")] = None,
 ) -> None:
     """Generate indoor scenes with the 200 classes, in the raw format of ScanNet v2."""
-    from pointseg.run.synthesize import synthesize
+    from pointseg.synthetic.synthesize import synthesize
 
     synthesize(out, num_scenes=scenes, seed=seed, temper=temper, split_files=split_files, workers=workers)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+@reports_errors
+def prepare(
+    context: typer.Context,
+    name: Annotated[
+        Literal["scannet", "custom", "nyu40", "check"],
+        typer.Argument(help="What to do; NAME --help says more."),
+    ],
+) -> None:
+    """Raw data -> store: scannet, custom (anybody's clouds), nyu40; check verifies a store."""
+    from importlib import import_module
+
+    main = import_module(f"pointseg.prepare.{name}").main
+    raise typer.Exit(main(context.args, prog=f"pointseg prepare {name}"))
 
 
 @app.command()
@@ -78,7 +96,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Train a network; with torchrun on several GPUs. Ctrl-C saves and stops."""
-    from pointseg.run.train import train_command
+    from pointseg.training.train import train_command
 
     if not train_command(config, out, overrides or [], resume=resume, device=device):
         raise typer.Exit(130)
@@ -110,7 +128,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a trained run on every vertex of a split."""
-    from pointseg.run.evaluate import evaluate
+    from pointseg.evaluation.evaluate import evaluate
 
     evaluate(
         run,
@@ -137,7 +155,7 @@ def score(
     classes: Annotated[bool, typer.Option("--classes", help="Print every class.")] = False,
 ) -> None:
     """Score text files as the official ScanNet evaluation does, integer for integer."""
-    from pointseg.run.score import score
+    from pointseg.evaluation.score import score
 
     score(pred, gt, labels=labels, json_path=json, classes=classes)
 
@@ -162,7 +180,7 @@ def predict(
     """Label any cloud of points with a trained run."""
     from rich.console import Console
 
-    from pointseg.run.predict_file import predict_file
+    from pointseg.prediction.file import predict_file
 
     predict_file(
         run,
@@ -193,7 +211,7 @@ def submit(
     engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
 ) -> None:
     """Predict the test split and write the checked zip for the server of ScanNet or of an image benchmark."""
-    from pointseg.run.submit import submit
+    from pointseg.submission.submit import submit
 
     submit(
         run,
@@ -221,8 +239,8 @@ def check_submission(
     split: Annotated[str, typer.Option(help="For images: split that was predicted.")] = "test",
 ) -> None:
     """Find every known mistake of a submission; exit code 1 if there is one."""
-    from pointseg.run.check_images import check_images, holds_images
-    from pointseg.run.check_submission import check
+    from pointseg.submission.check import check
+    from pointseg.submission.check_images import check_images, holds_images
 
     if layout is not None:
         result = check_images(submission, layout, data=data, split=split)
@@ -263,7 +281,7 @@ def convert(
     """Turn a public checkpoint into a RUN folder, or the weights of a run into a public state dict."""
     from rich.console import Console
 
-    from pointseg.run.convert import convert, export
+    from pointseg.convert.convert import convert, export
 
     if origin is not None and target is None:
         convert(
@@ -304,7 +322,7 @@ def visualise(
     """Show a scene: window, PNG with input, truth, prediction and error, and an interactive HTML page."""
     from rich.console import Console
 
-    from pointseg.run.visualise import Outputs, visualise
+    from pointseg.view.visualise import Outputs, visualise
 
     console = Console()
     written = visualise(
@@ -350,8 +368,8 @@ def bench(
     plot: Annotated[Path | None, typer.Option(help="Also draw them to this PNG file.")] = None,
 ) -> None:
     """Measure the engines side by side: same voxels, same weights, one process."""
-    from pointseg.run.bench.main import bench
-    from pointseg.run.bench.options import BenchOptions
+    from pointseg.bench.main import bench
+    from pointseg.bench.options import BenchOptions
 
     bench(
         what,
@@ -379,6 +397,6 @@ def doctor(
     json: Annotated[Path | None, typer.Option(help="Also write the findings to this file.")] = None,
 ) -> None:
     """Say what this machine can do: torch, devices, engines and which one `auto` takes, optional packages."""
-    from pointseg.run.doctor import doctor
+    from pointseg.doctor import doctor
 
     doctor(json_path=json)

@@ -16,11 +16,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pointseg.config import Config
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
-from pointseg.data.dataset import StoreData
-from pointseg.data.image_data import ImageData
-from pointseg.data.image_pipeline import ImagePipeline
-from pointseg.data.pipeline import NUM_VIEWS, ScenePipeline
-from pointseg.data.transforms import TransformConfig
+from pointseg.images.dataset import ImageData
+from pointseg.images.pipeline import ImagePipeline
 from pointseg.losses.adaptive import PixelAdaptiveConfig
 from pointseg.losses.base import LossConfig, LossTerm, Objective
 from pointseg.losses.blv import BalancingLogitVariationConfig
@@ -60,6 +57,9 @@ from pointseg.optim.schedule import (
     PolyConfig,
     ScheduleConfig,
 )
+from pointseg.scans.dataset import StoreData
+from pointseg.scans.pipeline import NUM_VIEWS, ScenePipeline
+from pointseg.scans.transforms import TransformConfig
 from pointseg.sparse.engines import AUTO, known_engine
 
 AnyPipeline: TypeAlias = ScenePipeline | ImagePipeline

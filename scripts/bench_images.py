@@ -23,11 +23,11 @@ from rich.table import Table
 
 from pointseg.config import load_config
 from pointseg.core.batch import Batch
+from pointseg.core.distributed import process_group
+from pointseg.core.memory import keep_freed_memory
 from pointseg.experiment import Experiment
-from pointseg.run.distributed import process_group
-from pointseg.run.job import TrainingJob, set_num_threads
-from pointseg.run.memory import keep_freed_memory
-from pointseg.run.step import train_step
+from pointseg.training.job import TrainingJob, set_num_threads
+from pointseg.training.step import train_step
 
 T = TypeVar("T")
 READ, AUGMENT, NETWORK = "read", "augment", "network"

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.metrics.confusion import Confusion
-from pointseg.metrics.report import CONVENTIONS, Report
-from pointseg.run.checkpoint import load_run
-from pointseg.run.evaluate import predict_store
+from pointseg.evaluation.confusion import Confusion
+from pointseg.evaluation.evaluate import predict_store
+from pointseg.evaluation.report import CONVENTIONS, Report
+from pointseg.runs.checkpoint import load_run
 
 DRAWS = 10_000
 Floats = npt.NDArray[np.float64]

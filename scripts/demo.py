@@ -107,7 +107,7 @@ def main() -> None:
 
 def best_scene(store: Path) -> str:
     """The validation scene with the most classes: the most to see."""
-    from pointseg.data.store import Store
+    from pointseg.scans.store import Store
 
     opened = Store.open(ROOT / store)
     return max(opened.scene_names("val"), key=lambda name: len(opened.entry(name)["class_points"]))

@@ -13,5 +13,5 @@ if [ -z "${PYTHON:-}" ]; then
   [ -x .venv/bin/python ] && PYTHON=.venv/bin/python
 fi
 # From a checkout that is not installed, too.
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
-exec timeout 535 "$PYTHON" scripts/gpu_check.py "$@"
+export PYTHONPATH="$PWD:$PWD/scripts${PYTHONPATH:+:$PYTHONPATH}"
+exec timeout 535 "$PYTHON" -m gpu_check "$@"

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pointseg.run.bench.minkowski_network import PlainMinkUNet
+from pointseg.bench.minkowski_network import PlainMinkUNet
 
 ROOT = Path(__file__).parents[1]
 WIDTHS = (3, 4, 3, 4, 3, 4, 3, 4)

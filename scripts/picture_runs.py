@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw
 
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import IGNORE, LabelSpace
-from pointseg.run.checkpoint import load_run
-from pointseg.run.picture import INK, font
-from pointseg.run.predict import predict_scene
+from pointseg.prediction.predict import predict_scene
+from pointseg.runs.checkpoint import load_run
+from pointseg.view.picture import INK, font
 
 #: Height of a photograph, and space between them, in pixels.
 HEIGHT, GAP = 300, 12

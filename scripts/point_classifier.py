@@ -21,9 +21,9 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from pointseg.core.rows import IGNORE
 from pointseg.core.scene import Scene
-from pointseg.data.store import Store
-from pointseg.metrics.confusion import Confusion
-from pointseg.metrics.report import Report, print_report
+from pointseg.evaluation.confusion import Confusion
+from pointseg.evaluation.report import Report, print_report
+from pointseg.scans.store import Store
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pointseg.run.bench.minkowski_network import convolution
+from pointseg.bench.minkowski_network import convolution
 from pointseg.sparse.backends.minkowski import MinkowskiBackend, minkowski_engine
 
 _REASON = MinkowskiBackend().unavailable(torch.device("cpu"))

@@ -23,9 +23,9 @@ from pointseg import (
     write_ply,
 )
 from pointseg.config import load_config
-from pointseg.data.store import StoreWriter
 from pointseg.experiment import Experiment
-from pointseg.run.train import train
+from pointseg.scans.store import StoreWriter
+from pointseg.training.train import train
 
 LABELS = LabelSpace("two", (3, 8), ("floor", "box"), ("", ""), ((90, 160, 90), (200, 60, 60)))
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from pointseg.config import ConfigError, dump_config, load_config
-from pointseg.data.image_data import ImageData
-from pointseg.data.image_layouts import LAYOUTS
 from pointseg.experiment import BACKBONES, DATASETS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, Experiment
+from pointseg.images.dataset import ImageData
+from pointseg.images.layouts import LAYOUTS
 from pointseg.models.minkunet import MinkUNetConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"

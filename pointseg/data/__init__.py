@@ -1,1 +1,1 @@
-"""Scenes to batches: the store, augmentation, voxelisation, data sets and loaders."""
+"""What scans and images have in common: an opened data set, and the reader of its batches."""

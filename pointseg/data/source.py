@@ -27,8 +27,9 @@ class DataConfig(Config):
         train_split: split to train on.
         val_split: split to validate on, or None for no validation.
         passes: how often an epoch goes through the scenes; it scales ``train.epochs`` and nothing else.
-        repeat_threshold: scenes with a class that fewer than this share of the scenes hold come more often,
-            see ``pointseg.data.sampling``; an epoch has as many scenes as without. None: all scenes alike.
+        repeat_threshold: scenes with a class that fewer than this share of the scenes hold come more
+            often, see ``pointseg.training.sampling``; an epoch has as many scenes as without. None: all
+            scenes alike.
     """
 
     kind: ClassVar[Literal["scans", "images"]]

@@ -5,8 +5,8 @@ import torch
 from minkowski_network import needs_minkowski, rows_in, sparse_tensor
 from oracle import random_coords
 
+from pointseg.bench.minkowski_network import PlainMinkUNet
 from pointseg.models.minkunet import BLOCKS, WIDTHS, MinkUNetConfig
-from pointseg.run.bench.minkowski_network import PlainMinkUNet
 from pointseg.sparse import ENGINES, Grid, SparseTensor, using_engine
 from pointseg.sparse.engines import backend
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace, distinct_colors
-from pointseg.data.image_pipeline import ImagePipeline
+from pointseg.images.pipeline import ImagePipeline
 from pointseg.models.deeplabv3plus import DeepLabV3PlusConfig
 from pointseg.models.library_network import LibraryNetworkConfig
 from pointseg.models.segformer import SegformerConfig

@@ -4,8 +4,8 @@ import pytest
 import torch
 from oracle import random_coords
 
+from pointseg.core.distributed import Processes
 from pointseg.models.minkunet import MinkUNetConfig
-from pointseg.run.distributed import Processes
 from pointseg.sparse import Grid, SparseTensor
 
 

@@ -1,0 +1,1 @@
+"""Public checkpoints to RUN folders and back."""

@@ -1,0 +1,1 @@
+"""Confusion counts, the mIoU report, diagnostics, and the verbs that print them."""

@@ -1,0 +1,186 @@
+"""`pointseg evaluate`: a trained run on every vertex of a labelled split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from pointseg.core.image import ImageScene
+from pointseg.core.memory import keep_freed_memory
+from pointseg.core.prediction import ScenePrediction
+from pointseg.core.scene import Scene
+from pointseg.data.source import Source
+from pointseg.evaluation.collapse import CollapseReport, print_collapse
+from pointseg.evaluation.collapse_watch import CollapseWatch
+from pointseg.evaluation.confusion import Confusion
+from pointseg.evaluation.report import Report, print_report
+from pointseg.evaluation.score import write_json
+from pointseg.formats.label_text import write_labels
+from pointseg.prediction.predict import predict_scenes
+from pointseg.runs.checkpoint import TrainedRun, load_run
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of evaluating a run.
+
+    Args:
+        report: IoU and means over all vertices of the scenes.
+        scenes: names of the evaluated scenes.
+        unlabelled: scenes of the split that have no labels; they were left out.
+        views: test-time views of each scene.
+        step: optimiser steps behind the weights.
+        collapse: neural-collapse diagnostics over the labelled voxels.
+    """
+
+    report: Report
+    scenes: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+    views: int
+    step: int
+    collapse: CollapseReport
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.report.to_dict(),
+            "num_scenes": len(self.scenes),
+            "unlabelled_scenes": list(self.unlabelled),
+            "views": self.views,
+            "step": self.step,
+            "collapse": self.collapse.to_dict(),
+        }
+
+
+def evaluate(
+    run_folder: Path,
+    *,
+    split: str = "val",
+    views: int | None = None,
+    checkpoint: Literal["best", "last"] = "best",
+    data: Path | None = None,
+    device: str = "auto",
+    engine: str | None = None,
+    json_path: Path | None = None,
+    save_text: Path | None = None,
+    classes: bool = False,
+    logit_adjustment_tau: float | None = None,
+) -> Evaluation:
+    """The verb: evaluate a run, print the report, write it as JSON.
+
+    Args:
+        run_folder: RUN folder of `pointseg train`.
+        split: split of the store.
+        views: test-time views; those of the run's configuration if None.
+        checkpoint: ``best`` or ``last``.
+        data: store; that of the run's configuration if None.
+        device: where to run.
+        engine: what convolves; as configured if None.
+        json_path: file for the numbers.
+        save_text: folder for text files, ``pred/<scene>.txt`` and ``gt/<scene>.txt`` in raw ids, which
+            `pointseg score` reads.
+        classes: print every class.
+        logit_adjustment_tau: strength of the post-hoc logit adjustment; that of the run's configuration if
+            None.
+
+    Raises:
+        ValueError: if the split has no labels, or the store another label set than the run.
+    """
+    run = load_run(
+        run_folder,
+        checkpoint=checkpoint,
+        device=device,
+        logit_adjustment_tau=logit_adjustment_tau,
+        engine=engine,
+    )
+    store = run.open_data(data)
+    if store.label_space != run.label_space:
+        raise ValueError(
+            f"{store.path} is prepared for label set {store.label_space.name!r}, the run was trained for "
+            f"{run.label_space.name!r}, with other classes. Prepare the scenes with the run's label set."
+        )
+    names = store.scene_names(split)
+    labelled = [name for name in names if store.has_labels(name)]
+    if not labelled:
+        raise ValueError(
+            f"{store.path}: no scene of split {split!r} has labels, so there is nothing to compare with. "
+            "Evaluate a labelled split such as val; for the test split use `pointseg submit`."
+        )
+    views = views or run.experiment.evaluate.views
+    confusion = Confusion(run.label_space.num_classes)
+    watch = CollapseWatch(run.segmenter, run.label_space, run.device)
+    with watch.watching():
+        for scene, prediction in predict_store(run, store, labelled, views=views):
+            assert scene.raw_label is not None
+            confusion.update(run.label_space.encode(scene.raw_label), prediction.train_index)
+            if save_text is not None:
+                _save_text(save_text, run, scene, prediction)
+    report = Report.from_confusion(confusion, run.label_space)
+    unlabelled = tuple(name for name in names if name not in set(labelled))
+    result = Evaluation(report, tuple(labelled), unlabelled, views, run.step, watch.report())
+    _show(result, split, store, classes=classes)
+    if json_path is not None:
+        write_json(
+            json_path, {"run": str(run_folder), "split": split, "checkpoint": checkpoint} | result.to_dict()
+        )
+    return result
+
+
+def predict_store(
+    run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None
+) -> Iterator[tuple[Scene | ImageScene, ScenePrediction]]:
+    """Each scene of a store with its prediction, under a progress bar with the time left."""
+    options = run.experiment.evaluate
+    if run.device.type == "cpu":
+        keep_freed_memory()
+    columns = (
+        TextColumn("predicting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(store.members),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for name in progress.track(names, description="predicting"):
+            scene = store.load(name)
+            predicted = predict_scenes(
+                run.segmenter,
+                run.pipeline,
+                [scene],
+                views=views or options.views,
+                max_tile_points=options.max_tile_points,
+            )
+            yield scene, next(predicted)
+
+
+def _save_text(folder: Path, run: TrainedRun, scene: Scene | ImageScene, prediction: ScenePrediction) -> None:
+    assert scene.raw_label is not None
+    for part, raw_id in (("pred", run.label_space.decode(prediction.train_index)), ("gt", scene.raw_label)):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        write_labels(folder / part / f"{scene.name}.txt", raw_id)
+
+
+def _show(result: Evaluation, split: str, store: Source, *, classes: bool) -> None:
+    views = f"{result.views} view" + ("s" if result.views > 1 else "")
+    title = f"{split}, {len(result.scenes)} {store.members}, {views}: mean IoU"
+    print_report(result.report, Console(), classes=classes, title=title, unit=store.unit)
+    print_collapse(result.collapse, Console())
+    if result.unlabelled:
+        Console(stderr=True).print(
+            f"WARNING: {len(result.unlabelled)} {store.members} of {split} have no labels and were left out.",
+            style="bold yellow",
+            highlight=False,
+        )

@@ -1,0 +1,1 @@
+"""Everything that only photographs have: layouts of benchmarks, reading, batches."""

@@ -1,0 +1,200 @@
+"""ImageData and ImageSet: labelled images in the folders that a benchmark comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field, field_validator
+
+from pointseg.core.image import ImageScene
+from pointseg.core.labels import LabelSpace, groups_by_points
+from pointseg.data.reader import SceneReader
+from pointseg.data.source import DataConfig, Source
+from pointseg.images.counts import with_counts
+from pointseg.images.files import decoded, open_image, read_label
+from pointseg.images.layouts import LAYOUTS, Layout, LayoutName
+from pointseg.images.pipeline import ImagePipeline, covering_scale
+
+#: Height and width in pixels.
+Sides = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+
+class ImageData(DataConfig):
+    """Options of a data set of images, beside those of every data set.
+
+    Args:
+        layout: how images and labels lie in it, see ``pointseg.images.layouts``.
+        size: height and width of training samples, and of the windows of sliding-window testing.
+        resize: height and width that an image is scaled to cover before anything else; ``size`` if None.
+            Evaluation counts every pixel of an image's own resolution all the same.
+        scale: range of the random scale of training.
+        color_jitter: largest random change of brightness, contrast and saturation, as a share.
+        hue_jitter: largest random change of hue, as a share of the circle.
+        slide_stride: height and width from one window of sliding-window testing to the next; None predicts
+            images whole.
+    """
+
+    kind: ClassVar[Literal["scans", "images"]] = "images"
+
+    type: Literal["images"] = "images"
+    layout: LayoutName = "folder"
+    size: Sides = (512, 512)
+    resize: Sides | None = None
+    scale: tuple[float, float] = (0.5, 2.0)
+    color_jitter: float = Field(default=0.3, ge=0, lt=1)
+    hue_jitter: float = Field(default=0.02, ge=0, le=0.5)
+    slide_stride: Sides | None = None
+
+    @field_validator("scale")
+    @classmethod
+    def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(f"give the smallest and the largest factor, above 0; got {list(value)}")
+        return value
+
+    def open(self) -> ImageSet:
+        """The images.
+
+        Raises:
+            FileNotFoundError: if there is no such folder or table.
+            ValueError: if images and labels do not belong together.
+        """
+        height, width = self.resize or self.size
+        largest = self.scale[1]
+        return ImageSet.open(self.path, self.layout, self.train_split, (largest * height, largest * width))
+
+    def check(self, augment: Sequence[Any], mix3d_p: float) -> None:
+        """Raises ValueError for settings of scans."""
+        if augment or mix3d_p:
+            raise ValueError(
+                "augment and mix3d_p are for scans; images have data.scale and data.color_jitter"
+            )
+
+    def build_reader(self, store: ImageSet, names: Sequence[str], *, seed: int) -> SceneReader:
+        """What loader workers do."""
+        return SceneReader(store, names)
+
+    def build_pipeline(
+        self,
+        label_space: LabelSpace,
+        device: torch.device | str,
+        *,
+        augment: Sequence[Any] = (),
+        mix3d_p: float = 0.0,
+    ) -> ImagePipeline:
+        """What makes batches on a device."""
+        return ImagePipeline(
+            size=self.size,
+            resize=self.resize,
+            scale=self.scale,
+            color_jitter=self.color_jitter,
+            hue_jitter=self.hue_jitter,
+            slide_stride=self.slide_stride,
+            label_space=label_space,
+            device=device,
+        )
+
+
+@dataclass(frozen=True)
+class ImageSet(Source):
+    """Images and labels in folders, opened for reading.
+
+    Args:
+        layout: how they lie, and how a label file is read.
+        known: every raw id that a label file may hold.
+        read_size: (height, width) that images cover when training reads them.
+    """
+
+    members: ClassVar[str] = "images"
+    unit: ClassVar[str] = ImageScene.unit
+
+    layout: Layout
+    known: tuple[int, ...]
+    read_size: tuple[float, float]
+
+    @classmethod
+    def open(
+        cls, path: Path, layout: LayoutName, train_split: str, read_size: tuple[float, float]
+    ) -> ImageSet:
+        """List the files; classes of the training split are counted once and kept in the user's cache."""
+        path = Path(path)
+        if not path.is_dir():
+            raise FileNotFoundError(f"{path}: no such folder of images.")
+        chosen = LAYOUTS[layout]
+        space, known = chosen.classes(path)
+        entries: dict[str, dict[str, Any]] = {
+            name: {
+                "split": item.split,
+                "image": str(item.image.relative_to(path)),
+                "label": None if item.label is None else str(item.label.relative_to(path)),
+            }
+            for name, item in chosen.list_items(path, train_split).items()
+        }
+        if not any(entry["split"] == train_split for entry in entries.values()):
+            found = sorted({entry["split"] for entry in entries.values()})
+            raise ValueError(
+                f"{path}: no image of split {train_split!r}; found {', '.join(found) or 'none'}."
+            )
+        counted = with_counts(path, space, known, entries, train_split, chosen)
+        opened = cls(path, space, counted, chosen, tuple(known), read_size)
+        if space.has_groups:
+            return opened
+        groups = groups_by_points(opened.class_statistics(train_split).points.tolist())
+        return replace(opened, label_space=replace(space, groups=groups))
+
+    def has_labels(self, name: str) -> bool:
+        return self.entry(name)["label"] is not None
+
+    def load(self, name: str) -> ImageScene:
+        """An image at its own resolution.
+
+        Raises:
+            ValueError: naming the file, if it cannot be read, or image and label do not belong together.
+        """
+        return self._load(name, smaller=False)
+
+    def read(self, name: str) -> ImageScene:
+        """An image at about the size that training needs, decoded at no more."""
+        return self._load(name, smaller=True)
+
+    def _load(self, name: str, *, smaller: bool) -> ImageScene:
+        entry = self.entry(name)
+        image_file = self.path / entry["image"]
+        with open_image(image_file) as opened:
+            width, height = opened.size
+            factor = covering_scale(height, width, self.read_size)
+            sides = (max(1, round(width * factor)), max(1, round(height * factor)))
+            smaller = smaller and factor < 1
+            if smaller:
+                # JPEG can be decoded at a half, a quarter or an eighth, for a part of the time.
+                opened.draft("RGB", sides)
+            picture = decoded(image_file, opened)
+        raw = None
+        if entry["label"] is not None:
+            file = self.path / entry["label"]
+            raw = read_label(file, self.layout.read_label, self.known)
+            if raw.shape != (height, width):
+                raise ValueError(
+                    f"{file}: the label has {raw.shape[1]} x {raw.shape[0]} pixels, its image {image_file} "
+                    f"{width} x {height}. They must be of one size."
+                )
+        if smaller:
+            picture = picture.resize(sides, Image.Resampling.BILINEAR)
+            if raw is not None:
+                rows = (np.arange(sides[1]) + 0.5) * height / sides[1]
+                columns = (np.arange(sides[0]) + 0.5) * width / sides[0]
+                raw = raw[rows.astype(np.int64)[:, None], columns.astype(np.int64)]
+        rgb = np.array(picture, dtype=np.uint8)
+        return ImageScene(
+            name,
+            rgb.shape[0],
+            rgb.shape[1],
+            rgb.reshape(-1, 3),
+            None if raw is None else np.ascontiguousarray(raw, np.int32).reshape(-1),
+        )

@@ -1,0 +1,41 @@
+"""Photographs from and to single files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pointseg.core.image import ImageScene
+from pointseg.core.labels import LabelSpace
+from pointseg.core.prediction import ScenePrediction
+from pointseg.images.files import decoded, open_image
+
+
+def read_image_file(path: Path) -> ImageScene:
+    """An unlabelled image from a JPEG or PNG file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it cannot be read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file.")
+    with open_image(path) as opened:
+        rgb = np.array(decoded(path, opened), dtype=np.uint8)
+    return ImageScene(path.stem, rgb.shape[0], rgb.shape[1], rgb.reshape(-1, 3))
+
+
+def write_class_image(
+    path: Path, image: ImageScene, prediction: ScenePrediction, label_space: LabelSpace
+) -> None:
+    """A PNG of raw ids with the class colours as its palette; of colours alone where an id exceeds 255."""
+    raw = label_space.decode(prediction.train_index).reshape(image.height, image.width)
+    if min(label_space.raw_ids) < 0 or max(label_space.raw_ids) > 255:
+        colors = label_space.color_table[prediction.train_index]
+        Image.fromarray(image.as_picture(colors)).save(path)
+        return
+    picture = Image.fromarray(raw.astype(np.uint8))
+    picture.putpalette(label_space.palette())
+    picture.save(path)

@@ -1,0 +1,233 @@
+"""ImagePipeline: images in, an ImageBatch on the device out; the counterpart of ScenePipeline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pointseg.core.batch import ImageBatch
+from pointseg.core.image import ImageScene
+from pointseg.core.labels import LabelSpace
+from pointseg.core.rows import IGNORE
+from pointseg.core.seeds import seeded_generator
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+#: Sizes of evaluation, each as it is and mirrored: 8 views.
+EVAL_SCALES = (1.0, 0.75, 1.25, 1.5)
+#: Sides of evaluated images are multiples of this: networks halve them up to five times.
+STRIDE = 32
+#: Random numbers of a training sample: scale, two of place, mirror, brightness, contrast, saturation, hue.
+_NUM_DRAWS = 8
+#: Network input is (rgb - 127.5) / 64; this many of its units are the whole range of a colour.
+_RANGE = 255 / 64
+
+
+def covering_scale(height: int, width: int, size: tuple[float, float]) -> float:
+    """Factor by which an image covers ``size`` (height, width) without more on both sides."""
+    return max(size[0] / height, size[1] / width)
+
+
+class ImagePipeline:
+    """Augment and batch images on a device.
+
+    A training sample is one window of ``size``: the image is scaled so that it covers ``resize``, then by a
+    random factor, cut at random, mirrored with probability 1/2, and its colours are changed. One sampling of
+    the whole batch does all of the geometry; what lies outside of an image is unlabelled.
+
+    Args:
+        size: (height, width) of training samples and of the windows of sliding-window testing.
+        resize: (height, width) that evaluation scales images to cover, and training before its random factor.
+        scale: range of the random factor.
+        color_jitter: largest change of brightness, contrast and saturation, as a share.
+        hue_jitter: largest change of hue, as a share of the circle.
+        slide_stride: (height, width) from a test window to the next; None predicts images whole.
+        label_space: raw ids -> train indices.
+        device: where everything runs.
+    """
+
+    #: What the network wants of a scan; images have colour alone.
+    features: tuple[str, ...] = ("color",)
+    num_features = 3
+
+    def __init__(
+        self,
+        *,
+        size: tuple[int, int],
+        resize: tuple[int, int] | None = None,
+        scale: tuple[float, float],
+        color_jitter: float,
+        hue_jitter: float = 0.0,
+        slide_stride: tuple[int, int] | None = None,
+        label_space: LabelSpace,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.size, self.resize, self.scale = size, resize or size, scale
+        self.color_jitter, self.hue_jitter = color_jitter, hue_jitter
+        self.slide_stride = slide_stride
+        self.label_space = label_space
+        self.device = torch.device(device)
+
+    def train_batch(self, scenes: Sequence[ImageScene], seed: int) -> ImageBatch:
+        """Augmented images; what becomes of one depends on ``seed`` and its position in the batch alone.
+
+        Raises:
+            ValueError: for no image, or if the library kornia is not installed.
+        """
+        if not scenes:
+            raise ValueError("A batch needs at least one image; got none.")
+        draws = torch.stack(
+            [
+                torch.rand(
+                    _NUM_DRAWS,
+                    generator=seeded_generator(self.device, seed, position),
+                    device=self.device,
+                )
+                for position in range(len(scenes))
+            ]
+        )
+        images, labels = self._windows_of(scenes, draws)
+        return ImageBatch(self._recolored(images, draws), labels, tuple(scene.name for scene in scenes))
+
+    def eval_batch(self, scenes: Sequence[ImageScene], view: int = 0) -> ImageBatch:
+        """One whole image without augmentation, or all windows of it. Deterministic.
+
+        Args:
+            scenes: one image.
+            view: odd views are mirrored; 0, 2, 4, 6 have the factors of EVAL_SCALES.
+
+        Raises:
+            ValueError: unless there is one image and the view is known.
+        """
+        if len(scenes) != 1 or not 0 <= view < 2 * len(EVAL_SCALES):
+            raise ValueError(f"Expected one image and a view 0..{2 * len(EVAL_SCALES) - 1}.")
+        (scene,) = scenes
+        sides = self._eval_sides(scene, view)
+        image = F.interpolate(
+            self._image(scene)[None], sides, mode="bilinear", align_corners=False, antialias=True
+        )
+        label = self._labels(scene)[None, None].float()
+        label = F.interpolate(label, sides, mode="nearest-exact")[:, 0].long()
+        if view % 2:
+            image, label = image.flip(-1), label.flip(-1)
+        windows = [
+            (..., slice(y, y + height), slice(x, x + width))
+            for y, x, height, width in self._test_windows(sides)
+        ]
+        image, label = (torch.cat([whole[window] for window in windows]) for whole in (image, label))
+        return ImageBatch(image, label, (scene.name,) * len(windows))
+
+    def to_pixels(self, rows: Tensor, batch: ImageBatch, scene: ImageScene, view: int) -> Tensor:
+        """(M, K) values of an evaluated batch as (K, height, width) of the image; the mean where test windows
+        overlap."""
+        shape = batch.pixel_labels.shape
+        values = rows.unflatten(0, shape).permute(0, 3, 1, 2)
+        if len(values) > 1:
+            sides = self._eval_sides(scene, view)
+            whole, times = values.new_zeros(1, values.shape[1], *sides), values.new_zeros(*sides)
+            for one, (y, x, height, width) in zip(values, self._test_windows(sides), strict=True):
+                whole[0, :, y : y + height, x : x + width] += one
+                times[y : y + height, x : x + width] += 1
+            values = whole / times
+        if view % 2:
+            values = values.flip(-1)
+        return F.interpolate(values, (scene.height, scene.width), mode="bilinear", align_corners=False)[0]
+
+    def _eval_sides(self, scene: ImageScene, view: int) -> tuple[int, int]:
+        """Height and width at which a view of an image is predicted."""
+        scale = EVAL_SCALES[view // 2] * covering_scale(scene.height, scene.width, self.resize)
+        height, width = (
+            max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (scene.height, scene.width)
+        )
+        return height, width
+
+    def _test_windows(self, sides: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+        """Top, left, height and width of the windows that cover an image; the last ones end at its edges."""
+        if self.slide_stride is None:
+            return [(0, 0, *sides)]
+        height, width = (min(window, side) for window, side in zip(self.size, sides, strict=True))
+        down, across = (
+            [min(step * stride, side - window) for step in range(math.ceil((side - window) / stride) + 1)]
+            for side, window, stride in zip(sides, (height, width), self.slide_stride, strict=True)
+        )
+        return [(y, x, height, width) for y in down for x in across]
+
+    def _image(self, scene: ImageScene) -> Tensor:
+        """(3, H, W) float32, about -2 to 2."""
+        values = torch.from_numpy(scene.as_picture(scene.rgb)).to(self.device)
+        return (values.permute(2, 0, 1).float() - 127.5) / 64
+
+    def _labels(self, scene: ImageScene) -> Tensor:
+        """(H, W) int64."""
+        if scene.raw_label is None:
+            return torch.full((scene.height, scene.width), IGNORE, device=self.device)
+        index = torch.from_numpy(self.label_space.encode(scene.raw_label))
+        return index.view(scene.height, scene.width).to(self.device)
+
+    def _windows_of(self, scenes: Sequence[ImageScene], draws: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, h, w) windows of images and (B, h, w) of their labels."""
+        transform = _kornia().geometry.transform
+        sides = [(scene.height, scene.width) for scene in scenes]
+        largest = (max(height for height, _ in sides), max(width for _, width in sides))
+        images = torch.zeros(len(scenes), 3, *largest, device=self.device)
+        # Labels are shifted so that what lies outside, 0, becomes IGNORE.
+        labels = torch.zeros(len(scenes), 1, *largest, device=self.device)
+        for position, scene in enumerate(scenes):
+            inside = (position, slice(None), slice(scene.height), slice(scene.width))
+            images[inside] = self._image(scene)
+            labels[inside] = (self._labels(scene) - IGNORE).float()[None]
+        low, high = self.scale
+        heights, widths = torch.tensor(sides, dtype=torch.float32, device=self.device).unbind(dim=1)
+        covering = [covering_scale(height, width, self.resize) for height, width in sides]
+        factor = torch.tensor(covering, device=self.device) * low * (high / low) ** draws[:, 0]
+        # Where the window begins in the scaled image: before it, if that is smaller than the window.
+        top = draws[:, 1] * (heights * factor - self.size[0])
+        left = draws[:, 2] * (widths * factor - self.size[1])
+        mirrored = draws[:, 3] < 0.5
+        # From pixels of the image to those of the window; the centre of pixel i lies at i + 0.5.
+        shift_x, shift_y = factor / 2 - left - 0.5, factor / 2 - top - 0.5
+        zero = torch.zeros_like(factor)
+        matrix = torch.stack(
+            [
+                torch.where(mirrored, -factor, factor),
+                zero,
+                torch.where(mirrored, self.size[1] - 1 - shift_x, shift_x),
+                zero,
+                factor,
+                shift_y,
+            ],
+            dim=1,
+        ).view(-1, 2, 3)
+        images = transform.warp_affine(images, matrix, self.size, mode="bilinear")
+        labels = transform.warp_affine(labels, matrix, self.size, mode="nearest")
+        return images, labels[:, 0].round().long() + IGNORE
+
+    def _recolored(self, images: Tensor, draws: Tensor) -> Tensor:
+        enhance = _kornia().enhance
+        change = 2 * draws[:, 4:] - 1
+        brightness, contrast, saturation = (change[:, :3] * self.color_jitter).unbind(dim=1)
+        colors = (images / _RANGE + 0.5).clamp_(0, 1)
+        colors = enhance.adjust_brightness(colors, brightness)
+        colors = enhance.adjust_contrast_with_mean_subtraction(colors, 1 + contrast)
+        colors = enhance.adjust_saturation_with_gray_subtraction(colors, 1 + saturation)
+        if self.hue_jitter:
+            colors = enhance.adjust_hue(colors, change[:, 3] * self.hue_jitter * 2 * math.pi)
+        return (colors - 0.5) * _RANGE
+
+
+def _kornia() -> ModuleType:
+    """The library, loaded when the first image is augmented: scans do not need it."""
+    try:
+        import kornia
+    except ImportError:
+        raise ValueError(
+            "Augmenting images needs the library kornia; pip install 'pointseg[images]'."
+        ) from None
+    module: ModuleType = kornia
+    return module

@@ -1,1 +1,0 @@
-"""How predictions are counted (Confusion) and what the counts mean (Report)."""

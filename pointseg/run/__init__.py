@@ -1,1 +1,0 @@
-"""The jobs of the command line: train, predict, evaluate, submit, visualise."""

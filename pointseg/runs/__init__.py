@@ -1,0 +1,1 @@
+"""RUN folders on disk: configuration, checkpoints, and load_run."""

@@ -1,0 +1,123 @@
+"""Checkpoints on disk, and load_run: a trained network ready to predict."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from pointseg.core.distributed import choose_device
+from pointseg.core.labels import LabelSpace
+from pointseg.data.source import Source
+from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.models.segmenter import Segmenter
+from pointseg.runs.folder import RunFolder
+from pointseg.sparse.engines import check_engine, known_engine
+
+#: Version of the layout of a checkpoint.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained network and what it needs to predict.
+
+    Args:
+        experiment: how it was trained.
+        label_space: its classes.
+        segmenter: the network in evaluation mode, with the averaged weights if it was trained with them.
+        pipeline: makes its batches, on ``device``.
+        device: where it runs.
+        step: optimiser steps behind the weights.
+    """
+
+    experiment: Experiment
+    label_space: LabelSpace
+    segmenter: Segmenter
+    pipeline: AnyPipeline
+    device: torch.device
+    step: int
+
+    def open_data(self, path: Path | None = None) -> Source:
+        """The data of the training, or those at another path in the same layout."""
+        data = self.experiment.data
+        return (data if path is None else data.model_copy(update={"path": path})).open()
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors, numbers, texts and containers of them; the file is there whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        torch.save({"format": FORMAT, **state}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint; only data is loaded, never code.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: if it is no checkpoint of this project or of another format.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint.")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}).") from None
+    found = state.get("format") if isinstance(state, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}; got {found}.")
+    return dict(state)
+
+
+def load_run(
+    path: Path | str,
+    *,
+    checkpoint: Literal["best", "last"] = "best",
+    device: str = "auto",
+    logit_adjustment_tau: float | None = None,
+    engine: str | None = None,
+) -> TrainedRun:
+    """The network of a RUN folder, ready for :func:`pointseg.prediction.predict.predict_scene`.
+
+    Args:
+        path: folder that ``pointseg train`` wrote.
+        checkpoint: ``best`` by validation mIoU, or ``last``. Where nothing was validated, best is last.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        logit_adjustment_tau: strength of the post-hoc logit adjustment; as configured if None.
+        engine: what convolves, see pointseg.sparse.ENGINES; as configured if None.
+
+    Raises:
+        FileNotFoundError: if there is no run, or it has not saved a checkpoint yet.
+        ValueError: for an unknown checkpoint name or device, a damaged file, or a run without class counts
+            whose logits are to be adjusted.
+    """
+    if checkpoint not in ("best", "last"):
+        raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
+    folder = RunFolder(path)
+    experiment, label_space = folder.read_experiment(), folder.read_label_space()
+    experiment = experiment.model_copy(update={"model": experiment.model.trained()})
+    if logit_adjustment_tau is not None:
+        options = experiment.evaluate.model_copy(update={"logit_adjustment_tau": logit_adjustment_tau})
+        experiment = experiment.model_copy(update={"evaluate": options})
+    if engine is not None:
+        experiment = experiment.model_copy(update={"engine": known_engine(engine)})
+    chosen = choose_device(device)
+    check_engine(experiment.engine, chosen)
+    file = folder.best if checkpoint == "best" and folder.best.is_file() else folder.last
+    state = load_checkpoint(file, chosen)
+    pipeline = experiment.build_pipeline(label_space, chosen)
+    segmenter = experiment.build_segmenter(
+        pipeline.num_features, label_space.num_classes, folder.read_class_statistics()
+    )
+    segmenter.load_state_dict(state["weights"])
+    segmenter.to(chosen).eval().requires_grad_(False)
+    return TrainedRun(experiment, label_space, segmenter, pipeline, chosen, int(state["step"]))

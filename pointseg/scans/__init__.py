@@ -1,0 +1,1 @@
+"""Everything that only point clouds have: stores, transforms, voxels, tiles."""

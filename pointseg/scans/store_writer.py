@@ -1,0 +1,209 @@
+"""StoreWriter: scenes into a store, each whole or absent; a stopped run continues."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pointseg import __version__
+from pointseg.core.labels import LabelSpace
+from pointseg.core.scene import Scene
+from pointseg.scans.store_layout import (
+    ARRAYS,
+    FORMAT_VERSION,
+    MANIFEST,
+    PARTIAL,
+    SCENES,
+    check_scene_name,
+    read_manifest,
+    sha256_of,
+    write_json,
+)
+
+
+class StoreWriter:
+    """Writes a store scene by scene.
+
+    One writer a store at a time; under it, several processes may call :func:`write_scene`.
+
+    Args:
+        path: folder of the store; made if missing.
+        label_space: the classes of ``raw_label``.
+        options: how the scenes are prepared; recorded in the manifest.
+
+    Raises:
+        ValueError: if there is a store already that was made with another label space or other options,
+            or the folder holds something else.
+    """
+
+    def __init__(
+        self, path: Path | str, label_space: LabelSpace, *, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.label_space = label_space
+        # Through JSON, so that a tuple given now equals the list read later.
+        self.options: dict[str, Any] = json.loads(json.dumps(dict(options or {})))
+        if (self.path / MANIFEST).is_file():
+            self._check_continues(read_manifest(self.path))
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ValueError(f"{self.path}: not empty and no store; choose a new folder for the store.")
+        (self.path / SCENES).mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.path / PARTIAL, ignore_errors=True)
+        self._write_manifest({}, complete=False)
+
+    def _check_continues(self, manifest: Mapping[str, Any]) -> None:
+        old = LabelSpace.from_dict(manifest["label_space"])
+        for what, before, now in (
+            ("classes", _identity(old), _identity(self.label_space)),
+            ("options", manifest["options"], self.options),
+        ):
+            if before != now:
+                raise ValueError(
+                    f"{self.path}: this store was begun with other {what} "
+                    f"({_difference(before, now)}). Choose another folder or delete this one."
+                )
+
+    def has(self, name: str, split: str | None = None) -> bool:
+        """Whether the scene is there, whole; with ``split``, whether it is there in that split."""
+        file = self.path / SCENES / check_scene_name(name) / "scene.json"
+        if split is None or not file.is_file():
+            return file.is_file()
+        return bool(json.loads(file.read_text(encoding="utf-8"))["split"] == split)
+
+    def add(self, scene: Scene, split: str, notes: Mapping[str, Any] | None = None) -> None:
+        """Write a scene; one of that name is replaced.
+
+        Args:
+            scene: the scene.
+            split: its split, such as ``train``.
+            notes: anything else worth keeping in scene.json, such as the offset of its coordinates.
+
+        Raises:
+            ValueError: see :func:`write_scene`.
+        """
+        write_scene(self.path, scene, split, notes)
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """The scene.json of every scene that is there, by name."""
+        files = sorted((self.path / SCENES).glob("*/scene.json"))
+        return {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+    def finish(self, label_space: LabelSpace | None = None) -> None:
+        """Write the manifest from the scenes that are there; from now on :meth:`Store.open` reads the store.
+
+        Args:
+            label_space: the same classes with groups, where groups follow from the counts; default unchanged.
+        """
+        shutil.rmtree(self.path / PARTIAL, ignore_errors=True)
+        self.label_space = label_space or self.label_space
+        self._write_manifest(self.entries(), complete=True)
+
+    def _write_manifest(self, scenes: Mapping[str, Any], *, complete: bool) -> None:
+        write_json(
+            self.path / MANIFEST,
+            {
+                "format_version": FORMAT_VERSION,
+                "package_version": __version__,
+                "complete": complete,
+                "label_space": self.label_space.to_dict(),
+                "options": self.options,
+                "scenes": scenes,
+            },
+        )
+
+
+def write_scene(store: Path, scene: Scene, split: str, notes: Mapping[str, Any] | None = None) -> None:
+    """Write one scene into a store: into a temporary folder, to the disk, then renamed into place.
+
+    Args: see :meth:`StoreWriter.add`. Safe to call from several processes for different scenes.
+
+    Raises:
+        ValueError: for an empty scene, a name with path parts, or positions that are not finite.
+    """
+    name = check_scene_name(scene.name)
+    if scene.num_vertices == 0:
+        raise ValueError(f"{name}: the scene has no vertex.")
+    if not bool(np.isfinite(scene.xyz_m).all()):
+        broken = int((~np.isfinite(scene.xyz_m)).any(axis=1).sum())
+        raise ValueError(f"{name}: {broken} vertices have positions that are NaN or infinite.")
+    (store / PARTIAL).mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=store / PARTIAL))
+    try:
+        _fill_folder(folder, scene, split, notes)
+        final = store / SCENES / name
+        if final.exists():
+            # A folder cannot replace a full one in one step; moved aside first, the scene is never mixed.
+            final.rename(Path(tempfile.mkdtemp(dir=store / PARTIAL)) / name)
+        folder.rename(final)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _sync_folder(final.parent)
+
+
+def _fill_folder(folder: Path, scene: Scene, split: str, notes: Mapping[str, Any] | None) -> None:
+    files = {
+        array: _write_array(folder / f"{array}.npy", np.asarray(getattr(scene, array)), kind)
+        for array, kind in ARRAYS.items()
+        if getattr(scene, array) is not None
+    }
+    write_json(
+        folder / "scene.json",
+        {
+            "split": split,
+            "num_vertices": scene.num_vertices,
+            "files": files,
+            "class_points": _class_points(scene),
+            "notes": dict(notes or {}),
+        },
+    )
+    # mkdtemp makes private folders; a store is read by whoever may read its parent.
+    folder.chmod(0o755)
+    _sync_folder(folder)
+
+
+def _write_array(file: Path, values: np.ndarray, kind: str) -> dict[str, Any]:
+    if values.dtype != kind and not np.can_cast(values.dtype, kind, casting="same_kind"):
+        raise ValueError(f"{file.name}: expected {kind}; got {values.dtype}.")
+    stored = np.ascontiguousarray(values, dtype=kind)
+    if values.dtype.kind in "iu" and not np.array_equal(stored, values):
+        raise ValueError(f"{file.name}: values do not fit {kind}.")
+    with file.open("wb") as handle:
+        np.save(handle, stored, allow_pickle=False)
+        handle.flush()
+        os.fsync(handle.fileno())
+    return {"sha256": sha256_of(file), "shape": list(stored.shape), "dtype": kind}
+
+
+def _class_points(scene: Scene) -> dict[str, int]:
+    if scene.raw_label is None:
+        return {}
+    ids, counts = np.unique(scene.raw_label, return_counts=True)
+    return {str(raw_id): int(count) for raw_id, count in zip(ids.tolist(), counts.tolist(), strict=True)}
+
+
+def _identity(label_space: LabelSpace) -> dict[str, Any]:
+    """What must not change while a store grows; groups and colours may, they touch no scene."""
+    names = dict(zip(map(str, label_space.raw_ids), label_space.names, strict=True))
+    return {"name": label_space.name, "unlabelled_raw_id": label_space.unlabelled_raw_id, **names}
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    shown = ", ".join(f"{key}: {before.get(key)!r} then, {now.get(key)!r} now" for key in keys[:3])
+    return shown + (f", and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

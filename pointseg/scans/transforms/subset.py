@@ -1,0 +1,75 @@
+"""Transforms that keep some of the points: dropout and crops. The rows that stay keep their order."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field, PositiveFloat
+from torch import Tensor
+
+from pointseg.core.cloud import PointCloud
+from pointseg.scans.transforms.base import RandomTransform
+
+
+class RandomDropout(RandomTransform):
+    """Drop a share ``ratio`` of the points, drawn without replacement; at least one point stays."""
+
+    type: Literal["random_dropout"] = "random_dropout"
+    ratio: float = Field(default=0.2, ge=0.0, lt=1.0)
+
+    keeps_grid: ClassVar[bool] = True
+
+    def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
+        keep = max(1, int(cloud.num_points * (1.0 - self.ratio)))
+        rows = torch.randperm(cloud.num_points, generator=generator, device=cloud.device)[:keep]
+        return cloud.select(rows.sort().values)
+
+
+class SphereCrop(RandomTransform):
+    """Keep the ``max_points`` points nearest to a centre; a cloud with no more than that stays whole.
+
+    The centre is a random point (``mode: random``) or the middle of the bounding box (``mode: center``).
+    After ``voxelize`` in a list it counts voxels, before it points.
+    """
+
+    type: Literal["sphere_crop"] = "sphere_crop"
+    max_points: int = Field(ge=1)
+    mode: Literal["random", "center"] = "random"
+
+    keeps_grid: ClassVar[bool] = True
+
+    def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
+        if cloud.num_points <= self.max_points:
+            return cloud
+        distance = (cloud.xyz_m - crop_center(cloud, self.mode, generator)).square().sum(dim=1)
+        rows = distance.topk(self.max_points, largest=False, sorted=False).indices
+        return cloud.select(rows.sort().values)
+
+
+class CuboidCrop(RandomTransform):
+    """Keep the points in an upright box of ``size_m`` (x, y) metres and unlimited height about a centre.
+
+    The centre is chosen as in :class:`SphereCrop`. Meant for outdoor tiles, which are wide and flat; a random
+    centre keeps at least its own point.
+    """
+
+    type: Literal["cuboid_crop"] = "cuboid_crop"
+    size_m: tuple[PositiveFloat, PositiveFloat]
+    mode: Literal["random", "center"] = "random"
+
+    keeps_grid: ClassVar[bool] = True
+
+    def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
+        offset = (cloud.xyz_m - crop_center(cloud, self.mode, generator))[:, :2].abs()
+        half = torch.tensor(self.size_m, device=cloud.device) / 2
+        return cloud.select((offset <= half).all(dim=1))
+
+
+def crop_center(cloud: PointCloud, mode: str, generator: torch.Generator) -> Tensor:
+    """(3,) a random point of the cloud, or the middle of its bounding box."""
+    if mode == "random":
+        row = torch.randint(cloud.num_points, (1,), generator=generator, device=cloud.device)
+        return cloud.xyz_m[row].squeeze(0)
+    low, high = torch.aminmax(cloud.xyz_m, dim=0)
+    return (low + high) / 2

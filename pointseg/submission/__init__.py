@@ -1,0 +1,1 @@
+"""Submissions to test servers: written and checked."""

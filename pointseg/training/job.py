@@ -1,0 +1,184 @@
+"""TrainingJob: what stays the same while a run trains: scenes, batches, pipeline and length."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from pointseg.core.batch import Batch
+from pointseg.core.distributed import Processes
+from pointseg.core.seeds import derived_seed
+from pointseg.core.statistics import ClassStatistics
+from pointseg.data.reader import SceneReader
+from pointseg.data.source import Source
+from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.sparse.engines import AUTO, current_engine
+from pointseg.training.loader import BatchPlan, train_loader
+from pointseg.training.prefetch import prefetch
+from pointseg.training.sampling import classes_of_scenes, repeat_factors
+from pointseg.training.state import TrainingState
+
+#: Stream of random numbers of augmentation; train_step has another one.
+_BATCH_STREAM = 0
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A configuration together with its data.
+
+    Args:
+        experiment: the configuration.
+        processes: who takes part.
+        store: where the scenes are.
+        train_names: labelled scenes to train on.
+        val_names: labelled scenes to validate on; may be empty.
+        plan: the batches.
+        reader: reads the scenes of a batch.
+        pipeline: scenes to batches, on the device.
+        total_steps: steps of the whole training.
+    """
+
+    experiment: Experiment
+    processes: Processes
+    store: Source
+    train_names: tuple[str, ...]
+    val_names: tuple[str, ...]
+    plan: BatchPlan
+    reader: SceneReader
+    pipeline: AnyPipeline
+    total_steps: int
+
+    @classmethod
+    def prepare(cls, experiment: Experiment, processes: Processes) -> TrainingJob:
+        """Open the data and plan the batches.
+
+        Raises:
+            FileNotFoundError: if there is no store.
+            ValueError: if it has no such split or no labelled scene, nothing to paste where that is asked
+                for, or fp16 is asked of a CPU.
+        """
+        data, options = experiment.data, experiment.train
+        if options.amp == "fp16" and processes.device.type != "cuda":
+            raise ValueError(f"train.amp: fp16 needs a GPU; use bf16 or none on {processes.device}.")
+        store = data.open()
+        train_names = labelled(store, data.train_split)
+        repeat = None
+        if data.repeat_threshold is not None:
+            repeat = repeat_factors(classes_of_scenes(store, train_names), data.repeat_threshold)
+        plan = BatchPlan(
+            [store.num_vertices(name) for name in train_names],
+            batch_size=options.batch_size,
+            point_budget=options.point_budget,
+            seed=experiment.seed,
+            repeat=repeat,
+        )
+        if options.steps is not None:
+            total_steps = options.steps
+        else:
+            assert options.epochs is not None
+            num_batches = plan.num_batches(options.epochs * data.passes)
+            total_steps = math.ceil(num_batches / (options.accumulate * processes.world))
+        return cls(
+            experiment=experiment,
+            processes=processes,
+            store=store,
+            train_names=train_names,
+            val_names=() if data.val_split is None else labelled(store, data.val_split),
+            plan=plan,
+            reader=data.build_reader(store, train_names, seed=experiment.seed),  # type: ignore[arg-type]
+            pipeline=experiment.build_pipeline(store.label_space, processes.device),
+            total_steps=total_steps,
+        )
+
+    def fresh_state(self) -> tuple[TrainingState, str]:
+        """The state before the first step, and a notice for the user, or ""."""
+        return TrainingState.fresh(
+            self.experiment, self.class_statistics, self.store.label_space, self.pipeline, self.processes
+        )
+
+    @property
+    def class_statistics(self) -> ClassStatistics:
+        """Class counts of the training split."""
+        return self.store.class_statistics(self.experiment.data.train_split)
+
+    def steps(self, first: int) -> Iterator[Iterator[Batch]]:
+        """The batches of this process for step ``first``, ``first + 1``, ... to the end of the training.
+
+        Batch numbers count steps, then the batches of a step, then processes; so two processes see what one
+        process sees that accumulates two batches. A step has to take all its batches before the next begins.
+        """
+        options, world = self.experiment.train, self.processes.world
+        per_step = options.accumulate * world
+        numbers = range(first * per_step + self.processes.rank, self.total_steps * per_step, world)
+        batches = prefetch(lambda: self._augmented(numbers), self.processes.device)
+        for _ in range(first, self.total_steps):
+            yield islice(batches, options.accumulate)
+
+    def _augmented(self, numbers: range) -> Iterator[Batch]:
+        for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
+            seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
+            yield self.pipeline.train_batch(batch.scenes, seed)
+
+    def reading_is_due(self, state: TrainingState) -> bool:
+        """Whether to look at the numbers of the steps so far: always where that costs nothing, else when they
+        are logged. Reading waits for a GPU, and it for its next work."""
+        every = 1 if self.processes.device.type == "cpu" else self.experiment.train.log_every
+        return state.step % every == 0 or state.step >= self.total_steps or self.validation_is_due(state)
+
+    def validation_is_due(self, state: TrainingState) -> bool:
+        """Whether the weights of this step are to be validated and have not been."""
+        every = self.experiment.train.val_every
+        on_time = state.step == self.total_steps or (every > 0 and state.step > 0 and state.step % every == 0)
+        return bool(self.val_names) and on_time and state.step > state.validated
+
+    def is_finished(self, state: TrainingState) -> bool:
+        """Whether all steps are done and the last weights are validated."""
+        return state.step >= self.total_steps and not self.validation_is_due(state)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the training scenes or classes change, and with them the batches."""
+        sizes = [(name, self.store.num_vertices(name)) for name in self.train_names]
+        return hashlib.sha256(repr((sizes, self.store.label_space.to_dict())).encode()).hexdigest()
+
+    @property
+    def _engine(self) -> str:
+        name, device = self.experiment.engine, self.processes.device
+        return f"engine {current_engine(device)} (auto)" if name == AUTO else f"engine {name}"
+
+    def headline(self, first: int) -> str:
+        """What is about to happen, in one line."""
+        begins = f"continues at step {first} of" if first else "trains for"
+        return (
+            f"{self.experiment.name} {begins} {self.total_steps} steps on {len(self.train_names)} "
+            f"{self.store.members}, {self.store.label_space.num_classes} classes; {len(self.val_names)} "
+            f"validation {self.store.members}; "
+            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads, "
+            f"{self._engine}"
+        )
+
+
+def labelled(store: Source, split: str) -> tuple[str, ...]:
+    """The labelled scenes of a split.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    names = tuple(name for name in store.scene_names(split) if store.has_labels(name))
+    if not names:
+        raise ValueError(f"{store.path}: no scene of split {split!r} is labelled.")
+    return names
+
+
+def set_num_threads(num_threads: int | None) -> None:
+    """Threads of torch on CPU: as asked, or OMP_NUM_THREADS, or all cores this process may use."""
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    elif "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
+        torch.set_num_threads(len(os.sched_getaffinity(0)))

@@ -1,0 +1,119 @@
+"""BatchPlan: which scenes make up which batch, a function of the seed; and the loader that follows it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from pointseg.data.reader import LoadedBatch, SceneReader
+
+
+class BatchPlan:
+    """The endless list of training batches.
+
+    Scenes come in shuffled passes, one after the other; batches are cut from that stream across the borders
+    of passes, so that all are full. Batch number i is the same whatever the number of processes: process r of
+    W takes the numbers r, r + W, r + 2 W, ...
+
+    Args:
+        num_points: points of each scene.
+        batch_size: largest number of scenes in a batch.
+        point_budget: largest number of points in a batch, or None. A scene above it makes a batch of its own.
+        seed: seed of the shuffling.
+        repeat: how often each scene comes in a pass on average, one number or more; None for once each. The
+            part behind the point is a probability, drawn anew for each pass.
+
+    Raises:
+        ValueError: if there is no scene.
+    """
+
+    def __init__(
+        self,
+        num_points: Sequence[int],
+        *,
+        batch_size: int,
+        point_budget: int | None = None,
+        seed: int = 0,
+        repeat: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        if not num_points:
+            raise ValueError("There is no scene to train on; check data.train_split.")
+        self.num_points = tuple(num_points)
+        self.batch_size = batch_size
+        self.point_budget = point_budget
+        self.seed = seed
+        self.repeat = repeat
+
+    def batches(self) -> Iterator[tuple[int, ...]]:
+        """Positions of the scenes of batch 0, 1, 2, ... without end."""
+        batch: list[int] = []
+        points = 0
+        for scene in self._stream():
+            too_many = self.point_budget is not None and points + self.num_points[scene] > self.point_budget
+            if batch and (len(batch) == self.batch_size or too_many):
+                yield tuple(batch)
+                batch, points = [], 0
+            batch.append(scene)
+            points += self.num_points[scene]
+
+    def num_batches(self, passes: float) -> int:
+        """Number of batches that hold as many scenes as ``passes`` passes over all, each counted once."""
+        wanted = passes * len(self.num_points)
+        taken = 0
+        for number, batch in enumerate(self.batches(), start=1):
+            taken += len(batch)
+            if taken >= wanted:
+                return number
+        raise AssertionError("the stream of batches has no end")
+
+    def _stream(self) -> Iterator[int]:
+        for number in count():
+            rng = np.random.default_rng([self.seed, number])
+            scenes = np.arange(len(self.num_points))
+            if self.repeat is not None:
+                scenes = np.repeat(scenes, np.floor(self.repeat + rng.random(len(scenes))).astype(np.int64))
+            yield from rng.permutation(scenes).tolist()
+
+
+class _Numbers(Sampler[tuple[int, tuple[int, ...]]]):
+    """(number, scenes) of the batches of one process; skipping to a step reads no scene."""
+
+    def __init__(self, plan: BatchPlan, numbers: range) -> None:
+        self.plan = plan
+        self.numbers = numbers
+
+    def __iter__(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        span = self.numbers
+        return islice(enumerate(self.plan.batches()), span.start, span.stop, span.step)
+
+
+def train_loader(
+    reader: SceneReader, plan: BatchPlan, numbers: range, *, workers: int = 0
+) -> Iterable[LoadedBatch]:
+    """The batches with the given numbers, in order, read by ``workers`` processes (0: by this one)."""
+    return DataLoader(
+        reader,
+        batch_size=None,
+        sampler=_Numbers(plan, numbers),
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=_leave_interrupts_to_main,
+        # Its own generator: the loader must not draw from the one that losses and heads use.
+        generator=torch.Generator(),
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _leave_interrupts_to_main(worker: int) -> None:
+    """A terminal sends Ctrl-C to all processes; the main one still needs this one to end its step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,76 @@
+"""Monitor: tells people and files what a training run does; silent on all processes but the main one."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+
+from pointseg.runs.folder import RunFolder
+from pointseg.training.display import TrainingDisplay
+from pointseg.training.job import TrainingJob
+from pointseg.training.log import RunLog
+from pointseg.training.state import TrainingState
+from pointseg.training.step import StepReport
+from pointseg.training.validate import Validation
+
+
+class Monitor:
+    """Display and log of a run.
+
+    Args:
+        folder: the run.
+        state: where it starts or continues.
+        job: its length and who takes part.
+        console: where to show progress.
+    """
+
+    def __init__(self, folder: RunFolder, state: TrainingState, job: TrainingJob, console: Console) -> None:
+        silent = not job.processes.is_main
+        self._log_every = job.experiment.train.log_every
+        self._seconds: list[float] = []
+        self._log = None if silent else RunLog(folder, step=state.step, validated=state.validated)
+        self._display = TrainingDisplay(
+            Console(quiet=True) if silent else console,
+            total_steps=job.total_steps,
+            step=state.step,
+            # About a hundred lines for a whole training where there is no bar.
+            line_every=self._log_every * max(1, job.total_steps // (100 * self._log_every)),
+            miou=state.best_miou,
+        )
+
+    def __enter__(self) -> Monitor:
+        self._display.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.__exit__(kind, error, trace)
+        if self._log is not None:
+            self._log.close()
+
+    def step(self, step: int, report: StepReport, *, seconds: float) -> None:
+        """After ``step`` steps; the latest took ``seconds``."""
+        self._seconds.append(seconds)
+        if report.skipped:
+            self.say(f"step {step} was skipped: {report.what_was_wrong} in {', '.join(report.skipped)}")
+            if self._log is not None:
+                self._log.skipped(step, report)
+            return
+        self._display.step(step, report.loss)
+        if self._log is not None and step % self._log_every == 0:
+            self._log.train(step, report, seconds=sum(self._seconds) / len(self._seconds))
+            self._seconds.clear()
+
+    def validating(self, done: int, total: int) -> None:
+        self._display.validating(done, total)
+
+    def validated(self, step: int, validation: Validation, *, is_best: bool) -> None:
+        self._display.validated(step, validation.report.miou["present"], is_best=is_best)
+        if self._log is not None:
+            self._log.validation(step, validation.report, validation.collapse)
+
+    def say(self, text: str) -> None:
+        if text:
+            self._display.say(text)

@@ -1,0 +1,193 @@
+"""One optimiser step. It knows no method: what a loss or head needs reaches it through the batch's rows."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from pointseg.core.batch import Batch
+from pointseg.core.distributed import Processes
+from pointseg.core.seeds import derived_seed
+from pointseg.experiment import Experiment
+from pointseg.training.state import TrainingState
+
+_AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+#: Stream of random numbers of losses and heads; those of augmentation follow from batch numbers.
+_STEP_STREAM = 1
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step did.
+
+    Args:
+        loss: mean over the step's batches of this process; not finite where the step was skipped for it.
+        parts: the same for each loss, unweighted.
+        lr: learning rate.
+        grad_norm: norm of the gradient before clipping.
+        num_rows: voxels or pixels of this process.
+        skipped: names of the scenes because of which the step was skipped; empty for a step that was taken.
+    """
+
+    loss: float
+    parts: dict[str, float]
+    lr: float
+    grad_norm: float
+    num_rows: int
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def what_was_wrong(self) -> str:
+        """For a skipped step."""
+        which = "a gradient" if math.isfinite(self.loss) else "a loss"
+        return f"{which} that is not finite"
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """A step whose numbers are still on the device: reading them waits until it has come so far.
+
+    Args:
+        step: number of steps done with this one.
+        losses: loss of each batch, scalars.
+        parts: the unweighted losses of each batch, scalars.
+        names: scenes of each batch.
+        norm: norm of the gradient before clipping, a scalar.
+        bad: whether the step was skipped, a scalar; the same on all processes.
+        lr: learning rate.
+        num_rows: voxels or pixels of this process.
+    """
+
+    step: int
+    losses: list[Tensor]
+    parts: list[dict[str, Tensor]]
+    names: list[tuple[str, ...]]
+    norm: Tensor
+    bad: Tensor
+    lr: float
+    num_rows: int
+
+    def read(self, processes: Processes) -> StepReport:
+        """The numbers, in one transfer; to be called on all processes alike."""
+        flat = [self.bad, self.norm, *self.losses, *(value for part in self.parts for value in part.values())]
+        bad, norm, *values = torch.stack([value.double() for value in flat]).tolist()
+        count = len(self.losses)
+        losses, of_parts = values[:count], values[count:]
+        labels = list(self.parts[0])
+        means = {name: sum(of_parts[i :: len(labels)]) / count for i, name in enumerate(labels)}
+        skipped: tuple[str, ...] = ()
+        if bad:
+            suspects = [n for n, value in zip(self.names, losses, strict=True) if not math.isfinite(value)]
+            # A gradient that is not finite does not tell whose it is; nor does another process's loss.
+            mine = [] if processes.any(bool(suspects))[0] and not suspects else suspects or self.names
+            skipped = processes.names_of([name for names in mine for name in names], where=True)
+        return StepReport(sum(losses) / count, means, self.lr, norm, self.num_rows, skipped)
+
+
+def train_step(
+    state: TrainingState,
+    batches: Iterable[Batch],
+    experiment: Experiment,
+    total_steps: int,
+    processes: Processes,
+) -> StepResult:
+    """Forward and backward over ``train.accumulate`` batches, then one step of the optimiser.
+
+    A loss or gradient that is not finite on any process skips the step on all: weights, running statistics
+    and the state of the losses stay as they were. That is decided on the device: nothing here waits for it.
+    """
+    options = experiment.train
+    lr = _set_learning_rate(state, experiment, total_steps)
+    # Dropout and the like: the same numbers on all processes, and after a resume.
+    torch.manual_seed(derived_seed(experiment.seed, _STEP_STREAM, state.step))
+    buffers_before = [buffer.clone() for buffer in state.learner.buffers()]
+    losses: list[Tensor] = []
+    parts: list[dict[str, Tensor]] = []
+    names: list[tuple[str, ...]] = []
+    num_rows = 0
+    for number, batch in enumerate(batches, start=1):
+        with _local_gradients(state, until=number == options.accumulate):
+            with _autocast(options.amp, processes.device):
+                loss, batch_parts = state.parallel(batch, state.step / total_steps)
+            losses.append(loss.detach())
+            parts.append(batch_parts)
+            names.append(batch.names)
+            num_rows += batch.num_rows
+            # A loss that is not finite makes every gradient NaN, on all processes.
+            share = torch.where(losses[-1].isfinite(), 1.0 / options.accumulate, math.nan)
+            state.scaler.scale(loss * share).backward()
+    norm = _clip(state, options.clip_norm)
+    bad = _is_bad(state, losses, norm, processes)
+    _restore(state, buffers_before, where=bad)
+    _move(state, norm, unless=bad)
+    state.optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    return StepResult(state.step, losses, parts, names, norm, bad, lr, num_rows)
+
+
+def _set_learning_rate(state: TrainingState, experiment: Experiment, total_steps: int) -> float:
+    lr = experiment.optimizer.lr * experiment.schedule.factor(state.step, total_steps)
+    for group in state.optimizer.param_groups:
+        group["lr"] = lr
+    return lr
+
+
+def _autocast(amp: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    if amp not in _AMP_TYPES:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=_AMP_TYPES[amp])
+
+
+def _local_gradients(state: TrainingState, *, until: bool) -> contextlib.AbstractContextManager[object]:
+    """Gradients of all but the last batch of a step need not travel between processes."""
+    if until or not isinstance(state.parallel, DistributedDataParallel):
+        return contextlib.nullcontext()
+    return state.parallel.no_sync()
+
+
+def _clip(state: TrainingState, clip_norm: float | None) -> Tensor:
+    """Norm of the gradient; clipped to ``clip_norm`` in place."""
+    state.scaler.unscale_(state.optimizer)
+    parameters = list(state.learner.parameters())
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if clip_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
+    return norm
+
+
+def _is_bad(state: TrainingState, losses: list[Tensor], norm: Tensor, processes: Processes) -> Tensor:
+    """Whether a loss, or without a scaler the gradient, is not finite on any process; a scalar bool."""
+    bad = ~torch.stack(losses).isfinite().all()
+    if not state.scaler.is_enabled():
+        bad = bad | ~norm.isfinite()
+    # Under fp16 gradients overflow now and then; the scaler leaves such a step out by itself.
+    return processes.sum(bad.float()) > 0
+
+
+@torch.no_grad()
+def _restore(state: TrainingState, buffers_before: list[Tensor], *, where: Tensor) -> None:
+    """A forward pass through NaN spoils the running statistics for ever: take them back."""
+    for buffer, before in zip(state.learner.buffers(), buffers_before, strict=True):
+        torch.where(where, before, buffer, out=buffer)
+
+
+def _move(state: TrainingState, norm: Tensor, *, unless: Tensor) -> None:
+    """One step of the optimiser; fused ones leave it out by themselves where the device says so."""
+    # But fused SGD takes the first gradient for momentum also where it leaves the step out: until there has
+    # been a step, the host decides.
+    is_possible = bool(state.optimizer.state) or bool(norm.isfinite())
+    if state.scaler.is_enabled():
+        if is_possible:
+            state.scaler.step(state.optimizer)
+        state.scaler.update()
+    elif is_possible:
+        state.optimizer.found_inf = unless.float()  # type: ignore[attr-defined]
+        state.optimizer.step()
+    if state.average is not None:
+        state.average.update(state.learner.segmenter, unless=unless)

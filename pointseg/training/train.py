@@ -1,0 +1,255 @@
+"""Training, from a configuration to a RUN folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from pointseg.config import load_config
+from pointseg.core.distributed import Processes, process_group
+from pointseg.core.memory import keep_freed_memory
+from pointseg.evaluation.report import Report, print_report
+from pointseg.experiment import Experiment
+from pointseg.runs.checkpoint import load_checkpoint, save_checkpoint
+from pointseg.runs.folder import RunFolder
+from pointseg.sparse.engines import check_engine
+from pointseg.training.initial import refuse_to_replace_converted, start_from
+from pointseg.training.interrupt import StopRequest
+from pointseg.training.job import TrainingJob, set_num_threads
+from pointseg.training.monitor import Monitor
+from pointseg.training.state import TrainingState
+from pointseg.training.step import StepResult, train_step
+from pointseg.training.validate import validate
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a call of :func:`train` ended.
+
+    Args:
+        step: steps done, over all calls.
+        total_steps: steps of the whole training.
+        best_miou: best validation mIoU over the classes present, or None.
+        report: the latest validation of this call, or None.
+        is_finished: whether all steps and the last validation are done.
+    """
+
+    step: int
+    total_steps: int
+    best_miou: float | None
+    report: Report | None
+    is_finished: bool
+
+
+def train(
+    experiment: Experiment,
+    out: Path | str,
+    *,
+    resume: bool | None = None,
+    device: str = "auto",
+    stop_after: int | None = None,
+    console: Console | None = None,
+) -> TrainingResult:
+    """Train a network, or continue to; under torchrun with all its processes.
+
+    On a CPU a run that was stopped and resumed gives bit for bit the weights of one that never stopped.
+
+    Args:
+        experiment: what to train.
+        out: RUN folder.
+        resume: True demands a checkpoint to continue from, False starts over, None continues where it can.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        stop_after: stop and save once this many steps are done, as Ctrl-C would.
+        console: where to show progress; standard output if None.
+
+    Raises:
+        FileNotFoundError: if there is no store, or nothing to resume.
+        ValueError: if ``out`` holds another run or converted weights, the data does not fit, or too many
+            batches were not finite.
+    """
+    console = console or Console()
+    with process_group(device) as processes, StopRequest() as stop:
+        return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console)
+
+
+def _train(
+    experiment: Experiment,
+    folder: RunFolder,
+    processes: Processes,
+    stop: StopRequest,
+    resume: bool | None,
+    stop_after: int | None,
+    console: Console,
+) -> TrainingResult:
+    """:func:`train` within its processes; all that uses their connections ends with this frame."""
+    set_num_threads(experiment.train.num_threads)
+    if processes.device.type == "cpu":
+        keep_freed_memory()
+    check_engine(experiment.engine, processes.device)
+    continues = folder.may_continue(experiment, resume)
+    if resume is None:
+        refuse_to_replace_converted(folder)
+    job = TrainingJob.prepare(experiment, processes)
+    state, notice = job.fresh_state()
+    notices = [notice]
+    if continues:
+        resume_state(state, folder, job)
+    elif experiment.train.init_from is not None:
+        notices += start_from(state, experiment.train.init_from, job.store.label_space, experiment)
+    processes.wait()
+    if processes.is_main:
+        if not continues:
+            folder.clear()
+        folder.describe(experiment, job.store.label_space, processes.device, state.step)
+        folder.write_class_statistics(job.class_statistics)
+    with Monitor(folder, state, job, console) as monitor:
+        for line in notices:
+            monitor.say(line)
+        monitor.say(job.headline(state.step))
+        report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
+    if processes.is_main:
+        _say_how_it_ended(state, job, folder, report, console)
+    return TrainingResult(
+        step=state.step,
+        total_steps=job.total_steps,
+        best_miou=state.best_miou if state.best_miou >= 0 else None,
+        report=report,
+        is_finished=job.is_finished(state),
+    )
+
+
+def train_command(
+    config: Path, out: Path, overrides: Sequence[str], *, resume: bool | None, device: str
+) -> bool:
+    """What `pointseg train` does; whether the training came to its end.
+
+    Raises:
+        ConfigError: for a configuration that cannot be used; see also :func:`train`.
+    """
+    experiment = load_config(Experiment, config, overrides)
+    return train(experiment, out, resume=resume, device=device).is_finished
+
+
+def _train_to_the_end(
+    job: TrainingJob,
+    state: TrainingState,
+    folder: RunFolder,
+    monitor: Monitor,
+    stop: StopRequest,
+    stop_after: int | None,
+) -> Report | None:
+    """Steps and validations, until the last step or a request to stop; the latest report."""
+    processes = job.processes
+    report: Report | None = None
+    steps = job.steps(state.step)
+    unread: list[tuple[StepResult, float]] = []
+    while True:
+        if job.reading_is_due(state):
+            _read(unread, job, state, monitor)
+        if job.validation_is_due(state):
+            report = _validate(job, state, folder, monitor, stop) or report
+        stopped = processes.any(stop.requested or state.step == stop_after)[0]
+        if stopped or state.step >= job.total_steps:
+            break
+        began = time.perf_counter()
+        result = train_step(state, next(steps), job.experiment, job.total_steps, processes)
+        unread.append((result, began))
+        if state.step % job.experiment.train.checkpoint_every == 0:
+            _read(unread, job, state, monitor)
+            _save_last(job, state, folder)
+    _read(unread, job, state, monitor)
+    _save_last(job, state, folder)
+    return report
+
+
+def _read(
+    unread: list[tuple[StepResult, float]], job: TrainingJob, state: TrainingState, monitor: Monitor
+) -> None:
+    """Report the steps whose numbers were left on the device until now; the list is empty afterwards.
+
+    Raises:
+        ValueError: if too many of them were skipped.
+    """
+    reports = [(result.step, result.read(job.processes)) for result, _ in unread]
+    # Until the numbers are there a step on a GPU is not over.
+    seconds = (time.perf_counter() - unread[0][1]) / len(unread) if unread else 0.0
+    unread.clear()
+    for step, step_report in reports:
+        state.skipped += bool(step_report.skipped)
+        monitor.step(step, step_report, seconds=seconds)
+        if state.skipped > job.experiment.train.max_bad_batches:
+            raise ValueError(
+                f"{state.skipped} steps gave a loss or gradient that is not finite, more than "
+                f"train.max_bad_batches = {job.experiment.train.max_bad_batches}; the latest scenes were "
+                f"{', '.join(step_report.skipped)}. Check them with data_prep/check.py, lower optimizer.lr, "
+                "or set train.clip_norm."
+            )
+
+
+def _validate(
+    job: TrainingJob, state: TrainingState, folder: RunFolder, monitor: Monitor, stop: StopRequest
+) -> Report | None:
+    """Validate the present weights and keep them if they are the best; None if stopped on the way."""
+    # What is validated is what is saved: the main process's weights and running statistics.
+    job.processes.share_buffers(state.network)
+    validation = validate(
+        state.network,
+        job.pipeline,
+        job.store,
+        job.val_names,
+        job.experiment.evaluate,
+        job.processes,
+        should_stop=lambda: stop.requested,
+        on_scene=monitor.validating,
+    )
+    if validation is None:
+        return None
+    report = validation.report
+    state.validated = state.step
+    miou = report.miou["present"]
+    is_best = miou is not None and miou > state.best_miou
+    if miou is not None and is_best:
+        state.best_miou = miou
+        if job.processes.is_main:
+            save_checkpoint(folder.best, state.best_to_dict())
+    monitor.validated(state.step, validation, is_best=is_best)
+    return report
+
+
+def _save_last(job: TrainingJob, state: TrainingState, folder: RunFolder) -> None:
+    if job.processes.is_main:
+        save_checkpoint(folder.last, {**state.to_dict(), "data": job.fingerprint})
+
+
+def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> None:
+    """Continue from last.pt.
+
+    Raises:
+        ValueError: if the training data is not that of the checkpoint.
+    """
+    saved = load_checkpoint(folder.last, job.processes.device)
+    if saved["data"] != job.fingerprint:
+        raise ValueError(
+            f"{job.store.path}: its training scenes or classes are not those of {folder.path}, so the run "
+            "cannot continue. Give the same store, another folder, or --no-resume."
+        )
+    state.load_dict(saved)
+
+
+def _say_how_it_ended(
+    state: TrainingState, job: TrainingJob, folder: RunFolder, report: Report | None, console: Console
+) -> None:
+    if not job.is_finished(state):
+        console.print(
+            f"Stopped at step {state.step} of {job.total_steps}; the same command continues.", soft_wrap=True
+        )
+        return
+    if report is not None:
+        title = f"Validation after {state.step} steps: mean IoU"
+        print_report(report, console, title=title, unit=job.store.unit)
+    best = f", best validation mIoU {100 * state.best_miou:.2f} %" if state.best_miou >= 0 else ""
+    console.print(f"Trained {state.step} steps{best}. Everything is in {folder.path}.", soft_wrap=True)

@@ -1,0 +1,76 @@
+"""Validation during training: every vertex of every validation scene, counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pointseg.core.distributed import Processes
+from pointseg.data.source import Source
+from pointseg.evaluation.collapse import CollapseReport
+from pointseg.evaluation.collapse_watch import CollapseWatch
+from pointseg.evaluation.confusion import Confusion
+from pointseg.evaluation.report import Report
+from pointseg.experiment import AnyPipeline, EvaluateConfig
+from pointseg.prediction.predict import predict_scenes
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found.
+
+    Args:
+        report: IoU and means over all vertices.
+        collapse: neural-collapse diagnostics over the labelled voxels.
+    """
+
+    report: Report
+    collapse: CollapseReport
+
+
+def validate(
+    network: nn.Module,
+    pipeline: AnyPipeline,
+    store: Source,
+    names: Sequence[str],
+    options: EvaluateConfig,
+    processes: Processes,
+    *,
+    should_stop: Callable[[], bool],
+    on_scene: Callable[[int, int], None],
+) -> Validation | None:
+    """What holds over all scenes, on all processes; None if it was asked to stop on the way.
+
+    Args:
+        network: what predicts.
+        pipeline: makes its batches.
+        store: where the scenes are.
+        names: labelled scenes; each process takes its share.
+        options: test-time views and tiles.
+        processes: who takes part.
+        should_stop: asked between scenes.
+        on_scene: told (scenes done, scenes of this process).
+    """
+    space = store.label_space
+    confusion = Confusion(space.num_classes)
+    watch = CollapseWatch(network, space, processes.device)
+    share = names[processes.rank :: processes.world]
+    for done, name in enumerate(share):
+        on_scene(done, len(share))
+        if should_stop():
+            break
+        scene = store.load(name)
+        assert scene.raw_label is not None
+        predicted = predict_scenes(
+            network, pipeline, [scene], views=options.views, max_tile_points=options.max_tile_points
+        )
+        with watch.watching():
+            confusion.update(space.encode(scene.raw_label), next(predicted).train_index)
+    if processes.any(should_stop())[0]:
+        return None
+    total = processes.sum(torch.from_numpy(confusion.counts)).cpu().numpy()
+    report = Report.from_confusion(Confusion(space.num_classes, total), space)
+    return Validation(report, watch.report(processes))

@@ -1,0 +1,186 @@
+"""SceneView: one scene and all that is known of its classes; the source of every picture and page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pointseg.core.image import ImageScene
+from pointseg.core.labels import LabelSpace
+from pointseg.core.prediction import ScenePrediction
+from pointseg.core.scene import Scene
+from pointseg.evaluation.confusion import Confusion
+
+Colors = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+
+UNLABELLED_COLOR = (168, 172, 178)
+CORRECT_COLOR = (198, 206, 213)
+WRONG_COLOR = (213, 52, 45)
+
+
+@dataclass(frozen=True)
+class SceneView:
+    """One scene with its truth and its prediction, whichever there is.
+
+    Args:
+        scene: the vertices.
+        label_space: the classes.
+        truth: (P,) train index or IGNORE, or None where the scene is not labelled.
+        predicted: (P,) train index, or None where no network was asked.
+        confidence: (P,) probability of the predicted class, or None.
+    """
+
+    scene: Scene | ImageScene
+    label_space: LabelSpace
+    truth: Indices | None = None
+    predicted: Indices | None = None
+    confidence: npt.NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(
+        cls, scene: Scene | ImageScene, label_space: LabelSpace, prediction: ScenePrediction | None = None
+    ) -> SceneView:
+        return cls(
+            scene,
+            label_space,
+            None if scene.raw_label is None else label_space.encode(scene.raw_label),
+            None if prediction is None else prediction.train_index,
+            None if prediction is None else prediction.confidence,
+        )
+
+    @property
+    def scan(self) -> Scene:
+        """The scene where it is a scan, which the drawing in space needs."""
+        assert isinstance(self.scene, Scene)
+        return self.scene
+
+    @property
+    def num_vertices(self) -> int:
+        return self.scene.num_vertices
+
+    @cached_property
+    def is_wrong(self) -> npt.NDArray[np.bool_] | None:
+        """(P,) labelled vertices whose predicted class is another one; None unless there are both."""
+        if self.truth is None or self.predicted is None:
+            return None
+        return (self.truth >= 0) & (self.truth != self.predicted)
+
+    def class_colors(self, train_index: Indices) -> Colors:
+        """(P, 3) class colours; grey where there is no label."""
+        table = np.vstack([self.label_space.color_table, np.array([UNLABELLED_COLOR], np.uint8)])
+        return table[np.where(train_index >= 0, train_index, self.label_space.num_classes)]
+
+    def error_colors(self) -> Colors:
+        """(P, 3) red where wrong, pale where right, grey where there is no label."""
+        assert self.truth is not None and self.is_wrong is not None
+        colors = np.full((self.num_vertices, 3), CORRECT_COLOR, dtype=np.uint8)
+        colors[self.truth < 0] = UNLABELLED_COLOR
+        colors[self.is_wrong] = WRONG_COLOR
+        return colors
+
+    def input_colors(self) -> Colors:
+        """(P, 3) colours of the scan; shades of its height where the scan has none."""
+        if self.scene.rgb is not None:
+            return np.asarray(self.scene.rgb)
+        z = np.asarray(self.scan.xyz_m[:, 2], dtype=np.float64)
+        low, high = np.percentile(z, (1, 99)) if len(z) else (0.0, 1.0)
+        height = np.clip((z - low) / max(high - low, 1e-6), 0, 1)[:, None]
+        below, above = np.array([58, 82, 120.0]), np.array([240, 226, 190.0])
+        return (below + height * (above - below)).astype(np.uint8)
+
+    def select(self, rows: npt.NDArray[Any]) -> SceneView:
+        """The vertices at ``rows``, (M,) int64 or (P,) bool."""
+
+        def pick(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+            return None if values is None else values[rows]
+
+        old = self.scan
+        scene = Scene(old.name, old.xyz_m[rows], rgb=pick(old.rgb), normal=pick(old.normal))
+        return SceneView(
+            scene, self.label_space, pick(self.truth), pick(self.predicted), pick(self.confidence)
+        )
+
+    def thinned(self, max_points: int) -> SceneView:
+        """At most this many vertices, chosen evenly at random with a fixed seed, in file order."""
+        if self.num_vertices <= max_points:
+            return self
+        chosen = np.random.default_rng(0).choice(self.num_vertices, max_points, replace=False)
+        return self.select(np.sort(chosen))
+
+
+@dataclass(frozen=True)
+class ClassInView:
+    """One line of a legend.
+
+    Args:
+        train_index: the class.
+        name: its name.
+        group: head, common, tail or empty.
+        color: r, g, b.
+        share: part of the labelled (or, without labels, of all predicted) vertices, 0..1.
+        iou: within this scene, or None where truth or prediction is missing.
+    """
+
+    train_index: int
+    name: str
+    group: str
+    color: tuple[int, int, int]
+    share: float
+    iou: float | None
+
+
+@dataclass(frozen=True)
+class SceneSummary:
+    """Numbers of one scene over all of its vertices.
+
+    Args:
+        classes: those that occur in the truth or the prediction, the largest first.
+        num_vertices: all vertices.
+        num_labelled: vertices with a true class; 0 where the scene is not labelled.
+        accuracy: share of the labelled vertices that are right, or None.
+        miou: mean IoU over the classes that the truth of this scene has, or None.
+    """
+
+    classes: tuple[ClassInView, ...]
+    num_vertices: int
+    num_labelled: int
+    accuracy: float | None
+    miou: float | None
+
+    @classmethod
+    def of(cls, view: SceneView) -> SceneSummary:
+        labels = view.label_space
+        true, predicted = _count(view.truth, labels), _count(view.predicted, labels)
+        leading = predicted if view.truth is None else true
+        present = np.flatnonzero((true > 0) | (predicted > 0))
+        order = present[np.lexsort((-predicted[present], -leading[present]))]
+        iou = np.full(labels.num_classes, np.nan)
+        accuracy = miou = None
+        if view.truth is not None and view.predicted is not None and true.any():
+            confusion = Confusion(labels.num_classes).update(view.truth, view.predicted)
+            union = confusion.tp + confusion.fp + confusion.fn
+            iou[union > 0] = confusion.tp[union > 0] / union[union > 0]
+            accuracy, miou = float(confusion.tp.sum() / true.sum()), float(iou[true > 0].mean())
+        classes = tuple(
+            ClassInView(
+                train_index=c,
+                name=labels.names[c],
+                group=labels.groups[c],
+                color=labels.colors[c],
+                share=float(leading[c] / max(int(leading.sum()), 1)),
+                iou=None if np.isnan(iou[c]) else float(iou[c]),
+            )
+            for c in order.tolist()
+        )
+        return cls(classes, view.num_vertices, int(true.sum()), accuracy, miou)
+
+
+def _count(train_index: Indices | None, labels: LabelSpace) -> npt.NDArray[np.int64]:
+    if train_index is None:
+        return np.zeros(labels.num_classes, dtype=np.int64)
+    return np.bincount(train_index[train_index >= 0], minlength=labels.num_classes).astype(np.int64)

@@ -1,0 +1,169 @@
+"""`pointseg visualise`: a scene as a window, a picture and a page, with what a network makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from pointseg.core.image import ImageScene
+from pointseg.core.scene import Scene
+from pointseg.data.source import Source
+from pointseg.prediction.predict import predict_scene, read_any_file
+from pointseg.runs.checkpoint import load_run
+from pointseg.runs.folder import RunFolder
+from pointseg.scans.store import Store, read_whole
+from pointseg.view.camera import Camera
+from pointseg.view.open3d_view import Open3DError, has_display, show_window, write_open3d_picture
+from pointseg.view.page import write_page
+from pointseg.view.picture import aim_camera, panels_of, with_normals, write_picture
+from pointseg.view.scene_view import SceneSummary, SceneView
+from pointseg.view.splat import disc_radius_m
+from pointseg.view.surface import front_of
+
+#: Each point becomes six vertices there, and a software driver draws them all.
+OPEN3D_POINTS = 150_000
+WINDOW_POINTS = 3_000_000
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Which of the forms are wanted."""
+
+    window: bool = True
+    png: bool = True
+    html: bool = True
+    open3d: bool = True
+
+
+def visualise(
+    source: Path,
+    scene: str,
+    *,
+    out: Path | None = None,
+    outputs: Outputs | None = None,
+    store: Path | None = None,
+    views: int = 1,
+    checkpoint: str = "best",
+    device: str = "auto",
+    engine: str | None = None,
+    console: Console | None = None,
+) -> list[Path]:
+    """Show one scene of a run or of a store.
+
+    Args:
+        source: RUN folder (the scene is predicted) or STORE folder (truth only).
+        scene: name of a scene in the store, or with a run, a file of points.
+        out: folder for ``<scene>.png``, ``<scene>.html`` and ``<scene>_open3d.png``; ``pictures`` in the run,
+            or in the working folder for a store.
+        outputs: which forms.
+        store: for a run: another store than the one it was trained on.
+        views: test-time views.
+        checkpoint: ``best`` or ``last``.
+        device: see :func:`pointseg.runs.checkpoint.load_run`.
+        engine: what convolves; as configured if None.
+        console: for remarks.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        FileNotFoundError: if ``source`` is neither a run nor a store.
+        ValueError: if there is no such scene.
+    """
+    wanted, console = outputs or Outputs(), console or Console(quiet=True)
+    is_run = RunFolder(source).config.is_file()
+    if is_run:
+        view = _view_of_run(source, scene, store, views, checkpoint, device, engine)
+    else:
+        view = _view_of_store(source, scene)
+    if not view.num_vertices:
+        raise ValueError(f"{view.scene.name}: the scene has no vertex; there is nothing to show.")
+    summary = SceneSummary.of(view)
+    folder = out or (source / "pictures" if is_run else Path("pictures"))
+    stem = folder / view.scene.name
+    written: list[Path] = []
+    if isinstance(view.scene, ImageScene):
+        # A photograph is seen whole in its picture; there is nothing to turn.
+        write_picture(view, summary, stem.with_name(f"{stem.name}.png"))
+        return [stem.with_name(f"{stem.name}.png")]
+    if wanted.png:
+        write_picture(view, summary, stem.with_name(f"{stem.name}.png"))
+        written.append(stem.with_name(f"{stem.name}.png"))
+    if wanted.html:
+        write_page(view, summary, stem.with_name(f"{stem.name}.html"))
+        written.append(stem.with_name(f"{stem.name}.html"))
+    if wanted.png and wanted.open3d:
+        path = stem.with_name(f"{stem.name}_open3d.png")
+        try:
+            _open3d_picture(view, path)
+            written.append(path)
+        except Open3DError as error:
+            console.print(f"No Open3D picture: {error}. {HELP}", style="yellow", highlight=False)
+    if wanted.window and has_display():
+        try:
+            show_window(view.scene.name, *_window_content(view, summary))
+        except Open3DError as error:
+            console.print(f"No Open3D window: {error}. {HELP}", style="yellow", highlight=False)
+    return written
+
+
+HELP = "bash scripts/install_system_libs.sh installs what Open3D needs."
+
+
+def _view_of_run(
+    path: Path, scene: str, store: Path | None, views: int, checkpoint: str, device: str, engine: str | None
+) -> SceneView:
+    if checkpoint not in ("best", "last"):
+        raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
+    run = load_run(path, checkpoint="last" if checkpoint == "last" else "best", device=device, engine=engine)
+    loaded: Scene | ImageScene
+    if Path(scene).suffix and Path(scene).is_file():
+        loaded = read_any_file(run, Path(scene))
+    else:
+        loaded = _load(run.open_data(store), scene)
+    return SceneView.of(loaded, run.label_space, predict_scene(run, loaded, views=views))
+
+
+def _view_of_store(path: Path, scene: str) -> SceneView:
+    try:
+        opened = Store.open(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: neither a training run (config.yaml) nor a store (manifest.json)."
+        ) from None
+    return SceneView.of(_load(opened, scene), opened.label_space)
+
+
+def _load(store: Source, name: str) -> Scene | ImageScene:
+    """The scene, or an error that names a few that exist."""
+    names = [known for scenes in store.splits().values() for known in scenes]
+    if name not in names:
+        raise ValueError(f"{store.path}: no scene {name!r}; it holds {len(names)}, such as {names[:5]}.")
+    return read_whole(found) if isinstance(found := store.load(name), Scene) else found
+
+
+def _open3d_picture(view: SceneView, path: Path) -> None:
+    """The prediction, or the truth where nothing was predicted, drawn by Open3D."""
+    view = with_normals(view.thinned(OPEN3D_POINTS))
+    camera = aim_camera(view)
+    view = view.select(front_of(view.scan.xyz_m, view.scan.normal, camera.eye))
+    classes = view.predicted if view.predicted is not None else view.truth
+    color = view.input_colors() if classes is None else view.class_colors(classes)
+    xyz = np.asarray(view.scan.xyz_m)
+    assert view.scan.normal is not None
+    write_open3d_picture(path, xyz, view.scan.normal, disc_radius_m(xyz), color, camera)
+
+
+def _window_content(
+    view: SceneView, summary: SceneSummary
+) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.uint8]], Camera]:
+    """Points without the surfaces that hide the inside, their colourings, and where to look from."""
+    view = with_normals(view.thinned(WINDOW_POINTS))
+    camera = aim_camera(view)
+    view = view.select(front_of(view.scan.xyz_m, view.scan.normal, camera.eye))
+    colorings = {panel.title: panel.colors for panel in panels_of(view, summary)}
+    return np.asarray(view.scan.xyz_m), colorings, camera

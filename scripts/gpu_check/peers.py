@@ -1,0 +1,66 @@
+"""Other engines, side by side where they are installed: spconv, MinkowskiEngine, as their users call them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpu_check.record import Recorder
+from pointseg.sparse.backends.minkowski import minkowski_engine
+
+Engine = tuple[str, Callable[[], object], Callable[[], object]]
+
+
+def peers(recorder: Recorder, coords: Tensor, x: Tensor, grad: Tensor) -> list[Engine]:
+    """(name, forward, backward) of a 3^3 convolution in each engine that can be imported and takes the type.
+
+    Their maps are made in the first call, as ours are before it.
+    """
+    found: list[Engine] = []
+    for name, build in (("spconv", _spconv), ("MinkowskiEngine", _minkowski)):
+        try:
+            run = build(coords, x)
+        except Exception as error:
+            # That another's engine is not here, or does not run here, is no failure of ours. Said once.
+            row = {"section": "skipped", "name": f"convolutions of {name}", "reason": str(error)}
+            if row not in recorder.rows:
+                recorder.add(row["section"], row["name"], reason=row["reason"])
+            continue
+        if run is not None:
+            found.append((name, run, _backward_of(run, grad)))
+    return found
+
+
+def _backward_of(run: Callable[[], Tensor], grad: Tensor) -> Callable[[], object]:
+    out = run()
+    return lambda: out.backward(grad.to(out.dtype), retain_graph=True)
+
+
+def _spconv(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
+    if x.dtype == torch.bfloat16:
+        # spconv takes float16 where we take bfloat16; both cost the same.
+        x = x.half()
+    spconv: Any = importlib.import_module("spconv.pytorch")
+    low = coords[:, 1:].amin(dim=0)
+    shape = (coords[:, 1:].amax(dim=0) - low + 1).tolist()
+    indices = torch.cat([coords[:, :1], coords[:, 1:] - low], dim=1).contiguous()
+    layer = spconv.SubMConv3d(x.shape[1], x.shape[1], 3, bias=False, indice_key="check")
+    layer = layer.to(x.device, x.dtype)
+    sparse = spconv.SparseConvTensor(x.clone().requires_grad_(), indices, shape, int(coords[:, 0].max()) + 1)
+    # The first call puts the pairs into the tensor's dictionary, which its successors share.
+    sparse.indice_dict = layer(sparse).indice_dict
+    return lambda: layer(sparse).features
+
+
+def _minkowski(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
+    if x.dtype not in (torch.float32, torch.float64):
+        return None
+    engine: Any = minkowski_engine()
+    layer = engine.MinkowskiConvolution(x.shape[1], x.shape[1], kernel_size=3, bias=False, dimension=3)
+    layer = layer.to(x.device)
+    sparse = engine.SparseTensor(x.clone().requires_grad_(), coordinates=coords)
+    return lambda: layer(sparse).F
