@@ -43,6 +43,9 @@ class TrainedRun:
     device: torch.device
     step: int
 
+    def __repr__(self) -> str:
+        return f"TrainedRun({self.experiment!r}, {self.label_space!r}, step {self.step}, {self.device})"
+
     def open_data(self, path: Path | None = None) -> Source:
         """The data of the training, or those at another path in the same layout."""
         data = self.experiment.data
