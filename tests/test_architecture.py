@@ -28,7 +28,7 @@ ALLOWED = {
     "models": {"core", "config", "sparse"},
     "losses": {"core", "config"},
     "optim": {"config"},
-    "data": {"core", "config"},
+    "data": {"core", "config", "formats"},
     "scans": {"core", "config", "data", "formats"},
     "images": {"core", "config", "data", "formats"},
     "synthetic": {"core", "formats"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import nn
 
@@ -13,10 +13,10 @@ class BackboneConfig(Config):
     """Base of the networks' options; each derives from it and adds ``type: Literal[...]``.
 
     Attributes:
-        kind: what the network sees, ``scans`` or ``images``.
+        kind: the kind of data that the network sees, see :class:`pointseg.data.kind.Kind`.
     """
 
-    kind: ClassVar[Literal["scans", "images"]] = "scans"
+    kind: ClassVar[str] = "scans"
 
     def build(self, in_channels: int) -> nn.Module:
         """A module with ``rows(batch)`` -> (M, D) and ``out_channels`` = D."""

@@ -17,7 +17,7 @@ from pointseg.models.backbone import BackboneConfig
 class ImageUNetConfig(BackboneConfig):
     """Options of :class:`ImageUNet`."""
 
-    kind: ClassVar[Literal["scans", "images"]] = "images"
+    kind: ClassVar[str] = "images"
 
     type: Literal["image_unet"] = "image_unet"
     widths: tuple[int, ...] = Field(default=(32, 64, 96, 128, 192), min_length=2)

@@ -8,7 +8,7 @@ DropClass, work on every one of these networks.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ class LibraryNetworkConfig(BackboneConfig):
             many classes: the head is fresh. Images are converted to the range that the weights expect.
     """
 
-    kind: ClassVar[Literal["scans", "images"]] = "images"
+    kind: ClassVar[str] = "images"
 
     pretrained: Path | None = None
 

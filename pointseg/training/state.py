@@ -13,7 +13,8 @@ from pointseg.core.batch import Batch
 from pointseg.core.distributed import Processes
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
-from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.data.kind import Pipeline
+from pointseg.experiment import Experiment
 from pointseg.losses.base import Objective
 from pointseg.models.segmenter import Segmenter
 from pointseg.optim.average import WeightAverage
@@ -67,7 +68,7 @@ class TrainingState:
         experiment: Experiment,
         statistics: ClassStatistics,
         label_space: LabelSpace,
-        pipeline: AnyPipeline,
+        pipeline: Pipeline,
         processes: Processes,
     ) -> tuple[TrainingState, str]:
         """The state before the first step, the same on all processes; and a notice for the user, or ""."""
