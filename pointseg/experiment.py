@@ -146,8 +146,8 @@ class TrainConfig(Config):
         val_every: steps between validations; 0 validates at the end only.
         checkpoint_every: steps between saves of last.pt.
         log_every: steps between rows of metrics.jsonl; on a GPU also between looks at what it did.
-        activation_checkpointing: compute the insides of residual blocks again in the backward pass, for less
-            memory and a third more work.
+        activation_checkpointing: compute the insides of the network's blocks again in the backward pass, for
+            less memory and a third more work; a network that cannot is refused.
         workers: processes that read scenes; 0 reads in the main one.
         max_bad_batches: how many batches with a non-finite loss or gradient are skipped before giving up.
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.

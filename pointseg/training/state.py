@@ -74,8 +74,8 @@ class TrainingState:
         """The state before the first step, the same on all processes; and a notice for the user, or ""."""
         torch.manual_seed(experiment.seed)
         segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
-        recompute = experiment.train.activation_checkpointing
-        segmenter.backbone.checkpoint_activations = recompute  # type: ignore[assignment]
+        if experiment.train.activation_checkpointing:
+            segmenter.recompute_activations()
         objective = experiment.build_objective(
             statistics, label_space=label_space, feature_channels=segmenter.feature_channels
         )
