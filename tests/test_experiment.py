@@ -71,7 +71,9 @@ def test_a_method_changes_the_same_settings_in_every_recipe(method: Path) -> Non
 
 def test_every_loss_and_head_is_in_some_shipped_configuration() -> None:
     used = [load_config(Experiment, CONFIGS / "synthetic" / path.name) for path in METHODS]
-    assert {loss.type for experiment in used for loss in experiment.losses.values()} == set(LOSSES)  # type: ignore[attr-defined]
+    assert {
+        loss.type for experiment in used for loss in (experiment.losses | experiment.extra_losses).values()
+    } == set(LOSSES)  # type: ignore[attr-defined]
     assert {experiment.head.type for experiment in used} == set(HEADS)  # type: ignore[attr-defined]
 
 

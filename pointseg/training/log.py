@@ -57,9 +57,23 @@ class RunLog:
         """A step that was skipped because of its scenes."""
         self._row(step, "skipped", {"loss": str(report.loss), "scenes": list(report.skipped)})
 
-    def validation(self, step: int, report: Report, collapse: CollapseReport) -> None:
-        """Mean IoUs, class IoUs and neural collapse; TensorBoard gets the confusion matrix as well."""
+    def validation(
+        self,
+        step: int,
+        report: Report,
+        collapse: CollapseReport,
+        others: Mapping[str, Report] | None = None,
+    ) -> None:
+        """Mean IoUs, class IoUs and neural collapse; TensorBoard gets the confusion matrix as well.
+
+        ``others`` are the reports of the heads beside the main one; they lie in the row under ``heads``.
+        """
         summary = {**report.to_dict(), "collapse": collapse.to_dict()}
+        if others:
+            summary["heads"] = {head: other.to_dict() for head, other in others.items()}
+            for head, other in others.items():
+                if other.miou["present"] is not None:
+                    self._board.add_scalar(f"val_{head}/miou_present", other.miou["present"], step)
         self._row(step, "val", summary)
         means = {"miou": summary["miou"], **{group: summary[group] for group in report.groups()}}
         for name, mean in means.items():

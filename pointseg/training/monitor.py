@@ -69,7 +69,10 @@ class Monitor:
     def validated(self, step: int, validation: Validation, *, is_best: bool) -> None:
         self._display.validated(step, validation.report.miou["present"], is_best=is_best)
         if self._log is not None:
-            self._log.validation(step, validation.report, validation.collapse)
+            self._log.validation(step, validation.report, validation.collapse, validation.others)
+        for head, report in validation.others.items():
+            miou = report.miou["present"]
+            self.say(f"validation of head {head}: mIoU {'-' if miou is None else f'{100 * miou:.2f} %'}")
 
     def say(self, text: str) -> None:
         if text:
