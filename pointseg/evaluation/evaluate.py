@@ -136,7 +136,7 @@ def evaluate(
             if save_text is not None:
                 _save_text(Path(save_text), run, scene, prediction)
     for head, labels in derived.items():
-        of_head = replace(run, segmenter=HeadView(run.segmenter, head))
+        of_head = replace(run, segmenter=HeadView(run.segmenter, head))  # type: ignore[arg-type]
         for scene, prediction in predict_store(of_head, store, labelled, views=views):
             assert scene.raw_label is not None
             others[head].update(labels.encode(scene.raw_label), prediction.train_index)

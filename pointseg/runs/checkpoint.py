@@ -16,7 +16,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
-from pointseg.models.segmenter import HeadView, Segmenter
+from pointseg.models.segmenter import Segmenter
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine, known_engine
 
@@ -39,7 +39,7 @@ class TrainedRun:
 
     experiment: Experiment
     label_space: LabelSpace
-    segmenter: Segmenter | HeadView
+    segmenter: Segmenter
     pipeline: Pipeline
     device: torch.device
     step: int

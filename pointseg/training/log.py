@@ -83,8 +83,8 @@ class RunLog:
     ) -> None:
         """Mean IoUs, class IoUs and neural collapse; TensorBoard gets the confusion matrix as well.
 
-        ``extra`` is what callbacks say; ``others`` are the reports of the heads beside the main one, which lie
-        in the row under ``heads``.
+        ``extra`` is what callbacks say; ``others`` are the reports of the other heads, which lie in the row
+        under ``heads``.
 
         Raises:
             ValueError: if a callback uses a name of ours.
