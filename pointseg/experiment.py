@@ -156,6 +156,9 @@ class TrainConfig(Config):
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
         init_from: RUN folder (also of ``pointseg convert``) or checkpoint whose weights a new training starts
             from; the classifier starts anew where the classes are others.
+        init_anew: patterns of names that start anew all the same, such as ``head.*``.
+        freeze: patterns of parameters that do not train, such as ``backbone.*``; norms and dropout of parts
+            that are frozen whole stay in evaluation mode.
     """
 
     steps: int | None = Field(default=None, ge=1)
@@ -174,6 +177,14 @@ class TrainConfig(Config):
     max_bad_batches: int = Field(default=20, ge=0)
     num_threads: int | None = Field(default=None, ge=1)
     init_from: Path | None = None
+    init_anew: tuple[str, ...] = ()
+    freeze: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _anew_needs_weights(self) -> TrainConfig:
+        if self.init_anew and self.init_from is None:
+            raise ValueError("train.init_anew leaves entries of train.init_from out; set train.init_from=RUN")
+        return self
 
     @model_validator(mode="after")
     def _has_one_length(self) -> TrainConfig:
@@ -267,6 +278,11 @@ class Experiment(Config):
                 f"model: {self.model.type} is a network for {self.model.kind}, data are {self.data.kind}; "  # type: ignore[attr-defined]
                 f"set model: {{type: {fitting[0]}}}"
                 + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")
+            )
+        if self.train.freeze and self.train.init_from is None and not getattr(self.model, "pretrained", None):
+            raise ValueError(
+                "train.freeze would keep weights as they are drawn; set train.init_from to the run whose "
+                "weights are to stay"
             )
         self.data.check(self.augment, self.mix3d_p)
         return self

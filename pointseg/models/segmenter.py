@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from pointseg.core.batch import Batch
@@ -59,9 +60,15 @@ class Segmenter(nn.Module):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Prediction:
         """Prediction with one row for each voxel or pixel of the batch, in the batch's order."""
-        with nullcontext() if self.engine == AUTO else using_engine(self.engine):
+        with nullcontext() if self.engine == AUTO else using_engine(self.engine), self._gradients():
             features = self.backbone.rows(batch)  # type: ignore[operator]
         prediction: Prediction = self.head(features, batch.labels, progress)
         if self.training or self.evaluation_offset is None:
             return prediction
         return replace(prediction, logits=prediction.logits + self.evaluation_offset)
+
+    def _gradients(self) -> AbstractContextManager[object]:
+        """None while a backbone trains that is frozen whole: it folds its norms and keeps no activations."""
+        parameters = list(self.backbone.parameters()) if self.training else []
+        frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+        return torch.no_grad() if frozen else nullcontext()

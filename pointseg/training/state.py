@@ -17,6 +17,7 @@ from pointseg.experiment import AnyPipeline, Experiment
 from pointseg.losses.base import Objective
 from pointseg.models.segmenter import Segmenter
 from pointseg.optim.average import WeightAverage
+from pointseg.training.freeze import freeze
 
 
 class Learner(nn.Module):
@@ -75,6 +76,7 @@ class TrainingState:
         segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
         recompute = experiment.train.activation_checkpointing
         segmenter.backbone.checkpoint_activations = recompute  # type: ignore[assignment]
+        freeze(segmenter, experiment.train.freeze)
         objective = experiment.build_objective(
             statistics, label_space=label_space, feature_channels=segmenter.feature_channels
         )
