@@ -201,11 +201,14 @@ class EvaluateConfig(Config):
         max_tile_points: larger scenes are predicted in tiles of at most this many vertices; None never cuts.
         logit_adjustment_tau: post-hoc logit adjustment: tau log pi is taken from the logits, with pi the
             share of each class in the training points. Not for losses that have the prior in them already.
+        tau_normalisation: post-hoc normalisation of a linear classifier: w_c / |w_c|^tau without bias (Kang
+            et al., ICLR 2020); 0 leaves it as trained, 1 makes all class vectors equally long.
     """
 
     views: int = Field(default=1, ge=1, le=NUM_VIEWS)
     max_tile_points: int | None = Field(default=None, ge=1)
     logit_adjustment_tau: float = 0.0
+    tau_normalisation: float = Field(default=0.0, ge=0)
 
 
 class Experiment(Config):
@@ -302,9 +305,12 @@ class Experiment(Config):
             statistics: class counts of the training split, for the post-hoc logit adjustment.
 
         Raises:
-            ValueError: if logits are to be adjusted and no counts are given.
+            ValueError: if logits are to be adjusted and no counts are given, or a classifier normalised that
+                is not linear.
         """
         segmenter = Segmenter(self.model.build(in_channels), num_classes, self.head, engine=self.engine)
+        if self.evaluate.tau_normalisation:
+            segmenter.head.normalise_classifier(self.evaluate.tau_normalisation)
         tau = self.evaluate.logit_adjustment_tau
         if tau:
             if statistics is None:

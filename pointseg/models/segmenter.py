@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pointseg.core.batch import Batch
 from pointseg.core.prediction import Prediction
-from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig
+from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig, follow_norms
 from pointseg.sparse.engines import AUTO, using_engine
 
 
@@ -42,6 +42,7 @@ class Segmenter(nn.Module):
         channels = int(backbone.out_channels)  # type: ignore[arg-type]
         self.head = (head or LinearHeadConfig()).build(channels, num_classes)
         self.head.nonnegative = getattr(backbone, "nonnegative", None)
+        follow_norms(self.head, backbone)
         self.feature_channels = self.head.embedding_dim or channels
         # Not among the weights: it follows from the configuration and the training set.
         self.register_buffer("evaluation_offset", None, persistent=False)
