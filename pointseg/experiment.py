@@ -19,7 +19,7 @@ from pointseg.core.statistics import ClassStatistics
 from pointseg.images.dataset import ImageData
 from pointseg.images.pipeline import ImagePipeline
 from pointseg.losses.adaptive import PixelAdaptiveConfig
-from pointseg.losses.base import LossConfig, LossTerm, Objective
+from pointseg.losses.base import BranchTerms, LossConfig, LossTerm
 from pointseg.losses.blv import BalancingLogitVariationConfig
 from pointseg.losses.ceco import CenterCollapseConfig
 from pointseg.losses.cross_entropy import CrossEntropyConfig
@@ -27,15 +27,16 @@ from pointseg.losses.dice import DiceConfig
 from pointseg.losses.dot_regression import DotRegressionConfig
 from pointseg.losses.eqlv2 import EqualizationLossV2Config
 from pointseg.losses.focal import FocalConfig
+from pointseg.losses.ignored_probability import IgnoredProbabilityConfig
 from pointseg.losses.ldam import LDAMConfig
 from pointseg.losses.logit_adjustment import BalancedSoftmaxConfig, LogitAdjustmentConfig
 from pointseg.losses.lovasz import LovaszConfig
 from pointseg.losses.main_term import MAIN, make_room, with_main
+from pointseg.losses.objective import Objective
 from pointseg.losses.prior import log_prior, training_counts
 from pointseg.losses.recall import RecallConfig
 from pointseg.losses.region_rebalance import RegionRebalanceConfig
 from pointseg.losses.seesaw import SeesawConfig
-from pointseg.losses.suppression import PENALTY, OnBothBranches, SuppressionPenalty
 from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.losses.top_k import TopKConfig
 from pointseg.models.backbone import BackboneConfig
@@ -90,6 +91,7 @@ LOSSES: dict[str, type[LossConfig]] = {
     "dot_regression": DotRegressionConfig,
     "eqlv2": EqualizationLossV2Config,
     "focal": FocalConfig,
+    "ignored_probability": IgnoredProbabilityConfig,
     "ldam": LDAMConfig,
     "logit_adjustment": LogitAdjustmentConfig,
     "lovasz": LovaszConfig,
@@ -305,9 +307,10 @@ class Experiment(Config):
                 f"losses.{twice[0]} has trained the class prior away already; evaluate.logit_adjustment_tau "
                 "would take it off a second time. Use one of the two"
             )
-        if self.head.suppresses and PENALTY in self.losses:
+        if taken := self.losses.keys() & self.head.extra_losses().keys():
             raise ValueError(
-                f"losses: {PENALTY!r} is the name of the head's own penalty; choose another name"
+                f"losses: {sorted(taken)[0]!r} is the name of a loss that the head brings along; choose "
+                "another name"
             )
         if self.model.kind != self.data.kind:
             fitting = [name for name, row in BACKBONES.items() if row.kind == self.data.kind]
@@ -358,20 +361,26 @@ class Experiment(Config):
     def build_objective(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
     ) -> Objective:
-        """The weighted sum of the losses for a training set."""
+        """The weighted sum of the losses for a training set, those that the head brings along too."""
 
         def build(loss: LossConfig) -> LossTerm:
             return loss.build(statistics, label_space=label_space, feature_channels=feature_channels)
 
-        weights = {name: loss.weight for name, loss in self.losses.items()}
-        if not self.head.suppresses:
-            return Objective({name: build(loss) for name, loss in self.losses.items()}, weights)
-        terms: dict[str, LossTerm] = {
-            name: OnBothBranches(build(loss), build(loss)) if loss.trains_classifier else build(loss)
-            for name, loss in self.losses.items()
-        }
-        terms[PENALTY] = SuppressionPenalty()
-        return Objective(terms, {**weights, PENALTY: 1.0})
+        losses = {**self.losses, **extra_losses(self.head)}
+        terms: dict[str, LossTerm | BranchTerms] = {}
+        for name, loss in losses.items():
+            branches = self.head.num_branches if loss.trains_classifier else 1
+            terms[name] = (
+                build(loss) if branches == 1 else BranchTerms([build(loss) for _ in range(branches)])
+            )
+        return Objective(terms, {name: loss.weight for name, loss in losses.items()})
+
+
+def extra_losses(head: HeadConfig) -> dict[str, LossConfig]:
+    """The losses that a head brings along."""
+    return {
+        name: LOSSES[options["type"]].model_validate(options) for name, options in head.extra_losses().items()
+    }
 
 
 def load_experiment(

@@ -32,12 +32,14 @@ class CosineHead(Head):
         self.weight = nn.Parameter(torch.randn(num_classes, in_channels) / in_channels**0.5)
         self.bias = nn.Parameter(torch.zeros(num_classes)) if bias else None
 
-    def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
+    def forward(
+        self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
+    ) -> Prediction:
         cosine = F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
         logits = self.scale * cosine
         if self.bias is not None:
             logits = logits + self.bias.to(logits.dtype)
-        return Prediction(logits=logits, features=features, classifier_weight=self.weight)
+        return Prediction.of(logits, features, self.weight)
 
 
 class CosineHeadConfig(HeadConfig):
