@@ -22,6 +22,7 @@ from pointseg.losses.adaptive import PixelAdaptiveConfig
 from pointseg.losses.base import BranchTerms, LossConfig, LossTerm
 from pointseg.losses.blv import BalancingLogitVariationConfig
 from pointseg.losses.ceco import CenterCollapseConfig
+from pointseg.losses.class_mean import ClassMeanConfig
 from pointseg.losses.cross_entropy import CrossEntropyConfig
 from pointseg.losses.dice import DiceConfig
 from pointseg.losses.dot_regression import DotRegressionConfig
@@ -35,7 +36,7 @@ from pointseg.losses.main_term import MAIN, make_room, with_main
 from pointseg.losses.objective import Objective
 from pointseg.losses.prior import log_prior, training_counts
 from pointseg.losses.recall import RecallConfig
-from pointseg.losses.region_rebalance import RegionRebalanceConfig
+from pointseg.losses.region_classifier import RegionClassifierConfig
 from pointseg.losses.seesaw import SeesawConfig
 from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.losses.top_k import TopKConfig
@@ -83,6 +84,7 @@ HEADS: dict[str, type[HeadConfig]] = {
 LOSSES: dict[str, type[LossConfig]] = {
     "cross_entropy": CrossEntropyConfig,
     "ceco": CenterCollapseConfig,
+    "class_mean": ClassMeanConfig,
     "tilted": TiltedCrossEntropyConfig,
     "pat": PixelAdaptiveConfig,
     "balanced_softmax": BalancedSoftmaxConfig,
@@ -96,7 +98,7 @@ LOSSES: dict[str, type[LossConfig]] = {
     "logit_adjustment": LogitAdjustmentConfig,
     "lovasz": LovaszConfig,
     "recall": RecallConfig,
-    "region_rebalance": RegionRebalanceConfig,
+    "region_classifier": RegionClassifierConfig,
     "seesaw": SeesawConfig,
     "top_k": TopKConfig,
 }

@@ -1,10 +1,11 @@
-"""What each process of test_data_parallel.py computes: every loss, its gradients and state, on its share of rows.
+"""What each process of test_data_parallel.py computes: every loss, its gradients and state, on its rows.
 
 As a script, ``data_parallel_worker.py RANK WORLD STORE OUT`` joins the other processes by the file STORE.
 """
 
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,38 +26,40 @@ K, D, ROWS = 6, 7, 30
 SPACE = LabelSpace("six", (1, 2, 3, 4, 5, 6), tuple("abcdef"), ("",) * K, distinct_colors(K))
 STATISTICS = ClassStatistics(torch.tensor([900, 90, 9, 30, 4, 1]), torch.tensor([10, 9, 3, 5, 2, 1]), 10)
 
-#: Each row of LOSSES with its defaults, and options that take another way. Noise is drawn by place in a batch.
+#: Each row of LOSSES with its defaults, and options that take another way. Noise goes by place in a batch.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in LOSSES if name not in ("blv", "ceco", "tilted")},
     "blv without noise": ("blv", {"sigma": 0.0}),
-    "weighted": ("cross_entropy", {"class_weights": "inverse_sqrt"}),
+    "weighted": ("cross_entropy", {"class_weights": {"power": -0.5}}),
     "smoothed": ("cross_entropy", {"label_smoothing": 0.1, "class_weights": "log"}),
     "ceco": ("ceco", {"projection": "none", "dropout": 0.0}),
     "ceco frozen": ("ceco", {"dropout": 0.0}),
     "ceco learned": ("ceco", {"projection": "learned", "prior": "none", "dropout": 0.0}),
     "ceco of scenes": ("ceco", {"projection": "none", "center_scope": "scene", "dropout": 0.0}),
-    "tilted": ("tilted", {"warmup": 0.0}),
-    "tilted warming up": ("tilted", {"warmup": 1.0}),
-    "tilted class": ("tilted", {"warmup": 0.0, "t": 2.0, "stochastic": False, "prior": "frequency"}),
-    "no tilt": ("tilted", {"warmup": 0.0, "t": 0.0, "stochastic": False}),
-    "tilted row": ("tilted", {"warmup": 0.0, "t": 2.0, "level": "row", "stochastic": False}),
-    "tilted row running": ("tilted", {"warmup": 0.0, "t": 2.0, "level": "row"}),
-    "tilted scene": ("tilted", {"warmup": 0.0, "t": -2.0, "level": "scene", "stochastic": False}),
-    "tilted scene running": ("tilted", {"warmup": 0.0, "level": "scene", "normalize": False}),
-    "tilted hierarchical": ("tilted", {"warmup": 0.0, "level": "hierarchical", "within_t": -3.0}),
-    "tilted sampled": ("tilted", {"warmup": 0.0, "stochastic": False, "sampled_classes": 2}),
-    "tilted pat": ("tilted", {"warmup": 0.0, "row_loss": "pat"}),
+    "tilted": ("tilted", {}),
+    "tilted annealed": ("tilted", {"t": 2.0, "anneal": 1.0}),
+    "tilted frequency": ("tilted", {"t": 2.0, "exponent": 1.0}),
+    "no tilt": ("tilted", {"t": 0.0}),
+    "tilted running": ("tilted", {"solver": "running_weights"}),
+    "tilted row": ("tilted", {"t": 2.0, "level": "row"}),
+    "tilted row annealed": ("tilted", {"t": 2.0, "level": "row", "anneal": 1.0}),
+    "tilted row running": ("tilted", {"t": 2.0, "level": "row", "solver": "running_weights"}),
+    "tilted scene": ("tilted", {"t": -2.0, "level": "scene"}),
+    "tilted scene running": ("tilted", {"level": "scene", "solver": "running_weights"}),
+    "tilted hierarchical": ("tilted", {"level": "hierarchical", "within_t": -3.0}),
+    "tilted sampled": ("tilted", {"solver": "group_sampling", "sampled_classes": 2}),
+    "tilted pat": ("tilted", {"row_loss": "pat"}),
+    "class mean of the root": ("class_mean", {"exponent": 0.5, "counts": "points"}),
     "pat rows": ("pat", {"homogenize": "none"}),
-    "pat gradient_norm": ("pat", {"homogenize": "gradient_norm", "rho": 0.5}),
-    "pat as released": ("pat", {"code_exact": True}),
+    "pat mean": ("pat", {"homogenize": "mean", "exponent": 0.5}),
     "dice of first powers": ("dice", {"exponent": 1}),
     "ldam reweighted": ("ldam", {"drw_start": 0.0}),
-    "regions of the batch": ("region_rebalance", {"scope": "batch"}),
+    "regions of samples": ("region_classifier", {"scope": "sample", "smoothing": 0.1}),
     "hard rows": ("top_k", {"threshold": 0.7}),
-    "pat alone": ("pat", {"synchronize": False}),
+    "tilted alone": ("tilted", {"synchronize": False}),
 }
 #: Their value is the mean of those of the shares with a labelled row.
-LOCAL = {"lovasz", "top_k", "hard rows", "pat alone"}
+LOCAL = {"lovasz", "top_k", "hard rows", "tilted alone"}
 #: Which rows have a label: all but some; none of the last share; none at all.
 LABELLED = ("most", "not the last", "none")
 
@@ -66,7 +69,7 @@ Results = dict[str, dict[str, Tensor]]
 def shares(world: int) -> list[slice]:
     """Uneven shares of the rows, whole scenes each; of three the middle one has no row at all."""
     cuts = {1: [0, ROWS], 2: [0, 20, ROWS], 3: [0, 20, 20, ROWS]}[world]
-    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(cuts)]
 
 
 def leaves(share: slice) -> tuple[Tensor, ...]:

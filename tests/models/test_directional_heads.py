@@ -84,7 +84,7 @@ def test_losses_of_features_are_built_for_the_embedding_of_the_head() -> None:
         "train": {"steps": 1},
         "model": {"widths": [4] * 8, "variant": "14A", "stem_channels": 4, "stem_kernel": 3},
         "head": {"type": "etf"},
-        "losses": {"main": {"type": "dot_regression"}, "regions": {"type": "region_rebalance"}},
+        "losses": {"main": {"type": "dot_regression"}, "regions": {"type": "region_classifier"}},
     }
     experiment = load_config(Experiment, None, data=data)
     space = LabelSpace("six", tuple(range(1, 7)), tuple("abcdef"), ("",) * 6, distinct_colors(6))

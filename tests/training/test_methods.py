@@ -84,7 +84,7 @@ def test_what_a_loss_learns_is_trained_with_the_network_and_resumed(store: Path,
     """Region rebalance has a classifier of its own."""
     import torch
 
-    chosen = experiment("region_rebalance", store, "data.val_split=null")
+    chosen = experiment("region_classifier", store, "data.val_split=null")
     train(chosen, tmp_path / "whole", device="cpu", console=Console(quiet=True))
     train(chosen, tmp_path / "parts", device="cpu", console=Console(quiet=True), stop_after=1)
     key = "terms.regions.classifier.weight"
