@@ -22,10 +22,10 @@ from pointseg.losses.row_loss import labelled_rows
 class DotRegression(LossTerm):
     """sum_c q_c (1 / n_c) sum_{y_i = c} (cos(feature_i, w_c) - 1)^2 / 2: features are only pulled.
 
-    The released code gives the class vectors of each batch the lengths e_c = sqrt(gamma / n_c), with gamma the
-    mean number of rows of the classes present: (e_y cos - e_y)^2 / 2, averaged over rows, is then the mean
-    over classes of class means, which is q alike for all classes (exponent 0, the default). Exponent 1 is
-    the mean over rows, of vectors of equal length.
+    The released code gives the class vectors of each batch the lengths e_c = sqrt(gamma / n_c), with gamma
+    the mean number of rows of the classes present: (e_y cos - e_y)^2 / 2, averaged over rows, is then the
+    mean over classes of class means, which is q alike for all classes (exponent 0, the default). Exponent 1
+    is the mean over rows, of vectors of equal length.
 
     Args:
         prior: q; every class of the batch alike if None.

@@ -57,14 +57,14 @@ class TiltedCrossEntropy(RowLoss):
 
     Solvers, after TERM's; the gradient of all is that of a sum of w_c l_c with weights held constant:
 
-    - ``batch``: L(t) of the batch, w_c = q_c exp(t (l_c - L(t))), which sum to 1. Nothing is stochastic in it.
+    - ``batch``: L(t) of the batch, w_c = q_c exp(t (l_c - L(t))), which sum to 1.
     - ``running_weights``: w_c = q_c exp(min(t (l_c - R), cap)) with a running estimate in the log domain, R
       <- (1/t) log((1 - rho) e^(tR) + rho e^(t L_B(t))), since a mini-batch log-mean-exp is biased low. The
       weights are not made to sum to 1: that would take R out of them again, and leave ``batch`` whatever rho
       is. After a loss that has fallen they sum to less than 1. TERM's published code subtracts a maximum of
       the batch which is not carried along; the log domain needs none.
-    - ``group_sampling``: the mean of ``sampled_classes`` losses, drawn without replacement (Gumbel top-k) with
-      chances as q_c exp(t r_c) for a running loss of each class, r_c <- (1 - rho) r_c + rho l_c.
+    - ``group_sampling``: the mean of ``sampled_classes`` losses, drawn without replacement (Gumbel top-k)
+      with chances as q_c exp(t r_c) for a running loss of each class, r_c <- (1 - rho) r_c + rho l_c.
 
     Args:
         t: tilt; 0 is the plain mean.
@@ -140,7 +140,7 @@ class TiltedCrossEntropy(RowLoss):
         self.register_buffer("class_losses", torch.full((num_classes,), math.inf, dtype=torch.float64))
 
     def tilt(self, progress: float) -> float:
-        """The tilt at this share of the training; never 0 where it is annealed, so that sums keep one form."""
+        """The tilt at this share of the training; never 0 where it is annealed: sums keep one form."""
         if self.anneal == 0:
             return self.t
         now = self.t_start + (self.t - self.t_start) * min(1.0, progress / self.anneal)
