@@ -36,7 +36,8 @@ class Processes:
         """Element-wise sum over the processes."""
         if self.world == 1:
             return values
-        total = values.to(self.device)
+        # A copy also where the values lie on the device already: they are the caller's.
+        total = values.to(self.device, copy=True)
         dist.all_reduce(total)
         return total
 

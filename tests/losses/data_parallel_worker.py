@@ -1,4 +1,4 @@
-"""What each process of test_data_parallel.py computes: every loss, its gradients and state, on its rows.
+"""What each process of test_data_parallel.py computes: every loss, its gradients and state, on its share.
 
 As a script, ``data_parallel_worker.py RANK WORLD STORE OUT`` joins the other processes by the file STORE.
 """
@@ -26,7 +26,8 @@ K, D, ROWS = 6, 7, 30
 SPACE = LabelSpace("six", (1, 2, 3, 4, 5, 6), tuple("abcdef"), ("",) * K, distinct_colors(K))
 STATISTICS = ClassStatistics(torch.tensor([900, 90, 9, 30, 4, 1]), torch.tensor([10, 9, 3, 5, 2, 1]), 10)
 
-#: Each row of LOSSES with its defaults, and options that take another way. Noise goes by place in a batch.
+#: Each row of LOSSES with its defaults, and options that take another way; without noise and dropout, which
+#: are drawn by place in a batch.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in LOSSES if name not in ("blv", "ceco", "tilted")},
     "blv without noise": ("blv", {"sigma": 0.0}),

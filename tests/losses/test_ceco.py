@@ -74,12 +74,12 @@ def test_value_and_gradient_equal_the_loops(scope: str) -> None:
     log_prior = (prior / prior.sum()).log().tolist()
     sample = torch.arange(12) // 6
     if scope == "batch":
-        expected = oracles(features, LABELS.tolist(), collapse.weight, 3.0, log_prior)
+        expected = oracles.center_collapse(features, LABELS.tolist(), collapse.weight, 3.0, log_prior)
     else:
         halves = [(features[:6], LABELS[:6].tolist()), (features[6:], LABELS[6:].tolist())]
         # A mean over all centers: each scene counts by its number of classes.
         numbers = [len(oracles.present_classes(labels, 6)) for _, labels in halves]
-        parts = [oracles(f, y, collapse.weight, 3.0, log_prior) for f, y in halves]
+        parts = [oracles.center_collapse(f, y, collapse.weight, 3.0, log_prior) for f, y in halves]
         expected = sum(n * part for n, part in zip(numbers, parts, strict=True)) / sum(numbers)
     loss = collapse(features, LABELS, sample)
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)

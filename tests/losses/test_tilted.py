@@ -206,7 +206,7 @@ def test_running_weights_are_relative_to_the_estimate() -> None:
 
 
 def test_classes_are_drawn_by_their_running_losses() -> None:
-    """The batch's losses are (0.5, 0.5), but class 1 was worse by log 3 before: it is drawn thrice as often."""
+    """The batch's losses are equal, but class 1 was worse by log 3 before: it is drawn thrice as often."""
     torch.manual_seed(0)
     tilted = TiltedCrossEntropy(1.0, solver="group_sampling", rho=1e-9, num_classes=2)
     tilted.class_losses.copy_(torch.tensor([0.0, math.log(3)]))
