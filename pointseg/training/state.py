@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,11 @@ class Learner(nn.Module):
         super().__init__()
         self.segmenter = segmenter
         self.objective = objective
+
+    def named(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """All that learns by the names that checkpoints use: ``backbone.*``, ``head.*``, ``objective.*``."""
+        for name, parameter in self.named_parameters():
+            yield name.removeprefix("segmenter."), parameter
 
     def facts(self, batches: Sequence[Batch], progress: float) -> dict[str, BatchFacts]:
         """What is known of the joined batch of a step before its first forward pass: head -> facts."""
@@ -185,7 +190,7 @@ class TrainingState:
         state = cls(
             learner=learner,
             parallel=processes.wrap(learner),
-            optimizer=experiment.optimizer.build(learner.parameters()),
+            optimizer=experiment.optimizer.build(learner.named(), experiment.model.layers()),
             scaler=torch.amp.GradScaler(processes.device.type, enabled=experiment.train.amp == "fp16"),
             average=None if decay is None else WeightAverage(network, decay),
         )
