@@ -113,6 +113,7 @@ class LDAMTerm(LossTerm):
     """LDAM, replaced by a re-weighted one from ``drw_start`` of the training on."""
 
     linear = True
+    needs_features = False
 
     def __init__(self, plain: LDAM, reweighted: LDAM | None = None, *, drw_start: float = 1.0) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ class BackboneConfig(Config):
     kind: ClassVar[Literal["scans", "images"]] = "scans"
 
     def build(self, in_channels: int) -> nn.Module:
-        """A module with ``rows(batch)`` -> (M, D) and ``out_channels`` = D."""
+        """A module with ``rows(batch)`` -> (M, D), or a FeatureMap of images, and ``out_channels`` = D."""
         raise TypeError(f"{type(self).__name__} must define build(in_channels).")
 
     def layers(self) -> tuple[tuple[str, ...], ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.core.batch import Batch, labels_of
-from pointseg.core.prediction import Prediction
+from pointseg.core.prediction import FeatureMap, Prediction
 from pointseg.core.rows import MAIN
 from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig, follow_norms
 from pointseg.sparse.engines import AUTO, using_engine
@@ -20,7 +20,7 @@ class Segmenter(nn.Module):
     """A backbone followed by a head; it owns every learned parameter of the network.
 
     Args:
-        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows; has ``out_channels`` = D, and may
+        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows, or a FeatureMap of images; has ``out_channels`` = D, and may
             have ``nonnegative``, see :class:`pointseg.models.heads.Head`.
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
@@ -91,12 +91,14 @@ class Segmenter(nn.Module):
             present: head -> (K,) bool, classes with a row in the whole batch of the step; see Head.
         """
         with nullcontext() if self.engine == AUTO else using_engine(self.engine), self._gradients():
-            features = self.backbone.rows(batch)  # type: ignore[operator]
+            found: Tensor | FeatureMap = self.backbone.rows(batch)  # type: ignore[operator]
+        features = found.rows if isinstance(found, FeatureMap) else found
         predictions: dict[str, Prediction] = {}
         for name, head in self.heads.items():
             # Only a head that trains may look at labels, and not every data set has those of each head.
             labels = labels_of(batch, name) if self.training or name == MAIN else batch.labels
-            predictions[name] = head(features, labels, progress, (present or {}).get(name))
+            made: Prediction = head(features, labels, progress, (present or {}).get(name))
+            predictions[name] = made.enlarged(found) if isinstance(found, FeatureMap) else made
         main = predictions.pop(MAIN)
         if not self.training and self.evaluation_offset is not None:
             first = replace(main.branches[0], logits=main.logits + self.evaluation_offset)

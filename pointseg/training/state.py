@@ -90,7 +90,12 @@ class Learner(nn.Module):
         """Forward pass of the network: what each loss sees of a part of the step's batch."""
         present = {head: known.present for head, known in facts.items()}
         prediction = self.segmenter(batch, progress, present)
-        rows = {head: supervise(batch, prediction, head, progress) for head in facts}
+        rows = {
+            head: supervise(
+                batch, prediction, head, progress, features=self.objective.looks_at_features(head)
+            )
+            for head in facts
+        }
         slots = self.objective.slots(rows, facts)
         for results in ahead:
             slots = with_ahead(slots, results)
