@@ -19,6 +19,7 @@ from pointseg.core.statistics import ClassStatistics
 from pointseg.images.dataset import ImageData
 from pointseg.images.pipeline import ImagePipeline
 from pointseg.losses.adaptive import PixelAdaptiveConfig
+from pointseg.losses.auc import SquareAUCConfig
 from pointseg.losses.base import BranchTerms, LossConfig, LossTerm
 from pointseg.losses.blv import BalancingLogitVariationConfig
 from pointseg.losses.ceco import CenterCollapseConfig
@@ -40,6 +41,7 @@ from pointseg.losses.region_classifier import RegionClassifierConfig
 from pointseg.losses.seesaw import SeesawConfig
 from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.losses.top_k import TopKConfig
+from pointseg.losses.weight_constraint import WeightConstraintConfig
 from pointseg.models.backbone import BackboneConfig
 from pointseg.models.cosine import CosineHeadConfig
 from pointseg.models.deeplabv3plus import DeepLabV3PlusConfig
@@ -87,6 +89,7 @@ LOSSES: dict[str, type[LossConfig]] = {
     "class_mean": ClassMeanConfig,
     "tilted": TiltedCrossEntropyConfig,
     "pat": PixelAdaptiveConfig,
+    "auc": SquareAUCConfig,
     "balanced_softmax": BalancedSoftmaxConfig,
     "blv": BalancingLogitVariationConfig,
     "dice": DiceConfig,
@@ -101,6 +104,7 @@ LOSSES: dict[str, type[LossConfig]] = {
     "region_classifier": RegionClassifierConfig,
     "seesaw": SeesawConfig,
     "top_k": TopKConfig,
+    "weight_constraint": WeightConstraintConfig,
 }
 OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"sgd": SGDConfig, "adamw": AdamWConfig}
 SCHEDULES: dict[str, type[ScheduleConfig]] = {

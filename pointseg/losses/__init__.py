@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pointseg.core.simplex import simplex_etf
     from pointseg.losses.adaptive import PixelAdaptive
+    from pointseg.losses.auc import SquareAUC
     from pointseg.losses.blv import BalancingLogitVariation
     from pointseg.losses.ceco import CenterCollapse
     from pointseg.losses.class_mean import ClassMeanCrossEntropy
@@ -39,6 +40,7 @@ _HOMES = {
     "LogitAdjustedCrossEntropy": "losses.logit_adjustment",
     "LovaszSoftmax": "losses.lovasz",
     "RecallLoss": "losses.recall",
+    "SquareAUC": "losses.auc",
     "RegionClassifier": "losses.region_classifier",
     "SeesawLoss": "losses.seesaw",
     "TopKCrossEntropy": "losses.top_k",
@@ -68,6 +70,7 @@ __all__ = [
     "RecallLoss",
     "RegionClassifier",
     "SeesawLoss",
+    "SquareAUC",
     "TiltedCrossEntropy",
     "TopKCrossEntropy",
     "simplex_etf",

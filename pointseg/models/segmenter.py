@@ -20,8 +20,8 @@ class Segmenter(nn.Module):
     """A backbone followed by a head; it owns every learned parameter of the network.
 
     Args:
-        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows, or a FeatureMap of images; has ``out_channels`` = D, and may
-            have ``nonnegative``, see :class:`pointseg.models.heads.Head`.
+        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows, or a FeatureMap of images; has
+            ``out_channels`` = D, and may have ``nonnegative``, see :class:`pointseg.models.heads.Head`.
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
         engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
