@@ -21,9 +21,11 @@ from pointseg.core.statistics import ClassStatistics
 from pointseg.data.kind import NUM_VIEWS, Kind, Pipeline
 from pointseg.images.dataset import ImageData
 from pointseg.losses.adaptive import PixelAdaptiveConfig
+from pointseg.losses.auc import SquareAUCConfig
 from pointseg.losses.base import BranchTerms, LossConfig, LossTerm
 from pointseg.losses.blv import BalancingLogitVariationConfig
 from pointseg.losses.ceco import CenterCollapseConfig
+from pointseg.losses.class_mean import ClassMeanConfig
 from pointseg.losses.cross_entropy import CrossEntropyConfig
 from pointseg.losses.dice import DiceConfig
 from pointseg.losses.dot_regression import DotRegressionConfig
@@ -37,10 +39,11 @@ from pointseg.losses.main_term import MAIN_LOSS, make_room, with_main
 from pointseg.losses.objective import Objective
 from pointseg.losses.prior import log_prior, training_counts
 from pointseg.losses.recall import RecallConfig
-from pointseg.losses.region_rebalance import RegionRebalanceConfig
+from pointseg.losses.region_classifier import RegionClassifierConfig
 from pointseg.losses.seesaw import SeesawConfig
 from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.losses.top_k import TopKConfig
+from pointseg.losses.weight_constraint import WeightConstraintConfig
 from pointseg.models.backbone import BackboneConfig
 from pointseg.models.cosine import CosineHeadConfig
 from pointseg.models.deeplabv3plus import DeepLabV3PlusConfig
@@ -82,8 +85,10 @@ HEADS: dict[str, type[HeadConfig]] = {
 LOSSES: dict[str, type[LossConfig]] = {
     "cross_entropy": CrossEntropyConfig,
     "ceco": CenterCollapseConfig,
+    "class_mean": ClassMeanConfig,
     "tilted": TiltedCrossEntropyConfig,
     "pat": PixelAdaptiveConfig,
+    "auc": SquareAUCConfig,
     "balanced_softmax": BalancedSoftmaxConfig,
     "blv": BalancingLogitVariationConfig,
     "dice": DiceConfig,
@@ -95,9 +100,10 @@ LOSSES: dict[str, type[LossConfig]] = {
     "logit_adjustment": LogitAdjustmentConfig,
     "lovasz": LovaszConfig,
     "recall": RecallConfig,
-    "region_rebalance": RegionRebalanceConfig,
+    "region_classifier": RegionClassifierConfig,
     "seesaw": SeesawConfig,
     "top_k": TopKConfig,
+    "weight_constraint": WeightConstraintConfig,
 }
 OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"sgd": SGDConfig, "adamw": AdamWConfig}
 SCHEDULES: dict[str, type[ScheduleConfig]] = {
@@ -204,6 +210,9 @@ class TrainConfig(Config):
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
         init_from: RUN folder (also of ``pointseg convert``) or checkpoint whose weights a new training starts
             from; the classifier starts anew where the classes are others.
+        init_anew: patterns of names that start anew all the same, such as ``head.*``.
+        freeze: patterns of parameters that do not train, such as ``backbone.*``; norms and dropout of parts
+            that are frozen whole stay in evaluation mode.
     """
 
     rivals: ClassVar[tuple[tuple[str, ...], ...]] = (("steps", "epochs"),)
@@ -224,6 +233,14 @@ class TrainConfig(Config):
     max_bad_batches: int = Field(default=20, ge=0)
     num_threads: int | None = Field(default=None, ge=1)
     init_from: Path | None = None
+    init_anew: tuple[str, ...] = ()
+    freeze: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _anew_needs_weights(self) -> TrainConfig:
+        if self.init_anew and self.init_from is None:
+            raise ValueError("train.init_anew leaves entries of train.init_from out; set train.init_from=RUN")
+        return self
 
     @model_validator(mode="after")
     def _has_one_length(self) -> TrainConfig:
@@ -240,11 +257,14 @@ class EvaluateConfig(Config):
         max_tile_points: larger scenes are predicted in tiles of at most this many vertices; None never cuts.
         logit_adjustment_tau: post-hoc logit adjustment: tau log pi is taken from the logits, with pi the
             share of each class in the training points. Not for losses that have the prior in them already.
+        tau_normalisation: post-hoc normalisation of a linear classifier: w_c / |w_c|^tau without bias (Kang
+            et al., ICLR 2020); 0 leaves it as trained, 1 makes all class vectors equally long.
     """
 
     views: int = Field(default=1, ge=1, le=NUM_VIEWS)
     max_tile_points: int | None = Field(default=None, ge=1)
     logit_adjustment_tau: float = 0.0
+    tau_normalisation: float = Field(default=0.0, ge=0)
 
 
 class Experiment(Config):
@@ -355,6 +375,11 @@ class Experiment(Config):
                 f"set model: {{type: {fitting[0]}}}"
                 + (f", or {', '.join(fitting[1:])}" if fitting[1:] else "")
             )
+        if self.train.freeze and self.train.init_from is None and not getattr(self.model, "pretrained", None):
+            raise ValueError(
+                "train.freeze would keep weights as they are drawn; set train.init_from to the run whose "
+                "weights are to stay"
+            )
         self.data.check(self.augment, self.mix3d_p)
         return self
 
@@ -411,12 +436,15 @@ class Experiment(Config):
             statistics: class counts of the training split, for the post-hoc logit adjustment.
 
         Raises:
-            ValueError: if logits are to be adjusted and no counts are given.
+            ValueError: if logits are to be adjusted and no counts are given, or a classifier normalised that
+                is not linear.
         """
         others = {name: (other.space(name).num_classes, other.head) for name, other in self.heads.items()}
         segmenter = Segmenter(
             self.model.build(in_channels), num_classes, self.head, engine=self.engine, others=others
         )
+        if self.evaluate.tau_normalisation:
+            segmenter.head.normalise_classifier(self.evaluate.tau_normalisation)
         tau = self.evaluate.logit_adjustment_tau
         if tau:
             if statistics is None:

@@ -54,11 +54,16 @@ def convert(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as model.final_relu=false.")
     ] = None,
     origin: Annotated[
-        Literal["minkowski", "spconv"] | None,
-        typer.Option("--from", help="minkowski: MinkUNet, Res16UNet. spconv: Pointcept's SpUNet."),
+        Literal["minkowski", "sts", "spconv", "spconv_v1m2"] | None,
+        typer.Option(
+            "--from",
+            help="minkowski: MinkowskiEngine's examples, LGround. sts: SpatioTemporalSegmentation (other tap "
+            "order). spconv: Pointcept's SpUNet-v1m1. spconv_v1m2: SpUNet-v1m2.",
+        ),
     ] = None,
     target: Annotated[
-        Literal["minkowski", "spconv"] | None, typer.Option("--to", help="Write weights for these instead.")
+        Literal["minkowski", "sts", "spconv", "spconv_v1m2"] | None,
+        typer.Option("--to", help="Write weights for these instead."),
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="scannet200, scannet20 or a label_space.json; by the classes.")

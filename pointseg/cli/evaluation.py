@@ -33,6 +33,13 @@ def evaluate(
             help="Post-hoc logit adjustment: take tau log pi from the logits; as configured if not given."
         ),
     ] = None,
+    tau_normalisation: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Post-hoc normalisation of the classifier: w / |w|^tau; as configured if not given.",
+        ),
+    ] = None,
 ) -> None:
     """Evaluate a trained run on every vertex of a split."""
     from pointseg.evaluation.evaluate import evaluate
@@ -49,6 +56,7 @@ def evaluate(
         save_text=save_text,
         classes=classes,
         logit_adjustment_tau=logit_adjustment_tau,
+        tau_normalisation=tau_normalisation,
     )
 
 

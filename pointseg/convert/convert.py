@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from pointseg.config import load_config
-from pointseg.convert.public_layout import Origin
+from pointseg.convert.public_layout import LAYOUTS, Origin
 from pointseg.convert.weights import PublicWeights, read_public, write_public
 from pointseg.core.durable import writing
 from pointseg.core.label_sets import find_label_space
@@ -24,12 +24,14 @@ from pointseg.models.minkunet import MinkUNetConfig
 from pointseg.runs.checkpoint import load_run, save_checkpoint
 from pointseg.runs.folder import RunFolder
 from pointseg.scans.dataset import StoreData
-from pointseg.scans.features import WIDTHS, check_features
+from pointseg.scans.features import COLOR_SCALES, WIDTHS, check_features
 
 #: What the networks of a code base see, by the number of their input channels.
 FEATURES: dict[Origin, dict[int, tuple[str, ...]]] = {
     "minkowski": {3: ("color_half",), 9: ("coord", "color", "normal")},
+    "sts": {3: ("color_half",)},
     "spconv": {6: ("color", "normal"), 9: ("coord", "color", "normal")},
+    "spconv_v1m2": {6: ("color", "normal"), 9: ("coord", "color", "normal")},
 }
 #: The label sets of ScanNet, by their number of classes; public code bases order them by raw id, as we do.
 LABELS = {200: "scannet200", 20: "scannet20"}
@@ -81,7 +83,7 @@ def convert(
     # best.pt alone: there is no state of a training to continue.
     save_checkpoint(folder.best, {"step": 0, "weights": segmenter.state_dict()})
     if console is not None:
-        _tell(console, weights, experiment, space, out)
+        _tell(console, weights, experiment, space, out, origin)
     return experiment
 
 
@@ -206,7 +208,12 @@ def _features(features: Sequence[str] | None, channels: int, origin: Origin) -> 
 
 
 def _tell(
-    console: Console, weights: PublicWeights, experiment: Experiment, space: LabelSpace, out: Path
+    console: Console,
+    weights: PublicWeights,
+    experiment: Experiment,
+    space: LabelSpace,
+    out: Path,
+    origin: Origin,
 ) -> None:
     """What was read off the checkpoint, what was assumed, and what was left out."""
 
@@ -223,6 +230,10 @@ def _tell(
     assumed |= {"labels": space.name, "voxel_size_m": data.voxel_size_m}
     assumed["features"] = ", ".join(data.features)
     say("assumed: " + ", ".join(f"{key} {value}" for key, value in assumed.items()))
+    say(f"assumed order of a kernel's taps: {LAYOUTS[origin].says}")
+    for name in data.features:
+        if name in COLOR_SCALES:
+            say(f"assumed colour: {name} is {COLOR_SCALES[name]}; other scales: --features")
     for note in weights.notes:
         say(f"note: {note}")
     say(f"mapped: {len(weights.backbone) + len(weights.classifier)} entries; unused: {len(weights.unused)}")

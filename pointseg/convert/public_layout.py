@@ -9,7 +9,10 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-Origin = Literal["minkowski", "spconv"]
+#: ``minkowski``: the examples of MinkowskiEngine and LanguageGroundedSemseg, whose kernels are cubes.
+#: ``sts``: SpatioTemporalSegmentation, whose residual blocks order their taps by another region type.
+#: ``spconv``: SpUNet-v1m1 of Pointcept; ``spconv_v1m2``: its sibling with other norms.
+Origin = Literal["minkowski", "sts", "spconv", "spconv_v1m2"]
 
 #: Our names of the classifier, beside those of the backbone.
 CLASSIFIER_WEIGHT, CLASSIFIER_BIAS = "classifier.weight", "classifier.bias"
@@ -21,10 +24,12 @@ class PublicLayout(Protocol):
     Attributes:
         first_key: name of the stem's kernel, which every checkpoint has once.
         own: what the names of the network's own modules begin with.
+        says: for people: the order of a kernel's taps, which no shape tells.
     """
 
     first_key: str
     own: re.Pattern[str]
+    says: str
 
     def our_name(self, key: str) -> str | None:
         """Our name of an entry; None where a MinkUNet has none like it."""
@@ -44,13 +49,14 @@ class PublicLayout(Protocol):
 
 
 class MinkowskiLayout:
-    """Examples of MinkowskiEngine, SpatioTemporalSegmentation and LGround: our own names and tap order.
+    """Examples of MinkowskiEngine and LanguageGroundedSemseg: our own names and tap order.
 
     Pointwise kernels of older releases are (1, C_in, C_out); ours are matrices, as in newer ones.
     """
 
     first_key = "conv0p1s1.kernel"
     own = re.compile(r"(conv|convtr|bn|bntr|block)\d|final\.")
+    says = "HYPER_CUBE: x fastest, then y, then z; that of MinkowskiEngine's examples and of LGround"
     _NAMES = {"final.kernel": CLASSIFIER_WEIGHT, "final.bias": CLASSIFIER_BIAS}  # noqa: RUF012
 
     def our_name(self, key: str) -> str | None:
@@ -75,6 +81,49 @@ class MinkowskiLayout:
         return value.T.contiguous() if key == CLASSIFIER_WEIGHT else value
 
 
+class HybridLayout(MinkowskiLayout):
+    """SpatioTemporalSegmentation: names of MinkowskiEngine, another tap order in the residual blocks.
+
+    Its blocks convolve over a region of type HYBRID (a cube in space, a cross in time), which MinkowskiEngine
+    up to 0.4 lists centre first, then along x, then all of these along y, then all along z. Stem, strided and
+    transposed convolutions are of type HYPERCUBE, ours. Shapes are alike: a wrong order is a wrong network
+    without a word.
+
+    Source: ``convert_region_type`` of MinkowskiEngine 0.4 (Common.py) and ``CONV_TYPE`` of
+    SpatioTemporalSegmentation (models/res16unet.py).
+    """
+
+    says = "HYBRID in residual blocks: centre first, then x, y, z; that of SpatioTemporalSegmentation"
+
+    def _read(self, key: str, value: Tensor) -> Tensor:
+        value = super()._read(key, value)
+        if not _is_cube_of_a_block(key, value):
+            return value
+        ours = torch.empty_like(value)
+        ours[hybrid_taps(kernel_size(value))] = value
+        return ours
+
+    def write(self, key: str, value: Tensor) -> Tensor:
+        value = super().write(key, value)
+        return value[hybrid_taps(kernel_size(value))] if _is_cube_of_a_block(key, value) else value
+
+
+def _is_cube_of_a_block(key: str, value: Tensor) -> bool:
+    return re.fullmatch(r"block\d\.\d+\.conv\d\.kernel", key) is not None and value.ndim == 3
+
+
+def hybrid_taps(size: int) -> Tensor:
+    """(size^3,) our tap of each tap of a HYBRID region, for an odd ``size``."""
+    half = size // 2
+    offsets = torch.zeros(1, 3, dtype=torch.int64)
+    steps = [step for step in range(-half, half + 1) if step]
+    for axis in range(3):
+        along = offsets.repeat_interleave(len(steps), dim=0)
+        along[:, axis] = torch.tensor(steps).repeat(len(offsets))
+        offsets = torch.cat([offsets, along])
+    return (offsets + half) @ torch.tensor([1, size, size**2])
+
+
 class SpconvLayout:
     """SpUNet-v1m1 and v1m2 of Pointcept, whose layers are spconv's.
 
@@ -88,6 +137,7 @@ class SpconvLayout:
 
     first_key = "conv_input.0.weight"
     own = re.compile(r"(conv_input|down|enc|up|dec|final)\.")
+    says = "spconv's: one axis of the kernel for each coordinate"
     #: What brings each of the three orders to (C_out, x, y, z, C_in).
     _ORDERS = ((0, 1, 2, 3, 4), (3, 0, 1, 2, 4), (4, 0, 1, 2, 3))
 
@@ -149,7 +199,9 @@ class SpconvLayout:
 
 LAYOUTS: dict[Origin, type[MinkowskiLayout] | type[SpconvLayout]] = {
     "minkowski": MinkowskiLayout,
+    "sts": HybridLayout,
     "spconv": SpconvLayout,
+    "spconv_v1m2": SpconvLayout,
 }
 
 

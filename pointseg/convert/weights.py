@@ -22,6 +22,8 @@ from pointseg.convert.public_layout import (
 )
 from pointseg.models.minkunet import BLOCKS, WIDTHS, MinkUNetConfig, Variant
 
+#: eps of the batch norms of SpUNet-v1m2; the names and shapes of v1m1, which has 1e-3, are the same.
+_V1M2_EPS = 1e-5
 #: Keys under which training frameworks store the weights.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "state")
 
@@ -60,7 +62,7 @@ def read_public(checkpoint: Mapping[str, Any], origin: Origin) -> PublicWeights:
     Args:
         checkpoint: names -> tensors, or a mapping that holds such a one under ``state_dict`` or the like;
             names may have a prefix (``module.``, ``backbone.``).
-        origin: ``minkowski`` (examples of MinkowskiEngine, Res16UNet) or ``spconv`` (SpUNet of Pointcept).
+        origin: whose checkpoint it is, see :data:`pointseg.convert.public_layout.Origin`.
 
     Raises:
         ValueError: if weights are missing or misshapen, or the network has parts that a MinkUNet has not; all
@@ -81,13 +83,14 @@ def read_public(checkpoint: Mapping[str, Any], origin: Origin) -> PublicWeights:
             unused[key] = "lies beside the network"
     if CLASSIFIER_WEIGHT not in named:
         named |= _take_linear(state, unused)
+    notes = _doubts(named, origin)
     named = layout.read(named)
-    classifier, notes = _take_classifier(named)
+    classifier, added = _take_classifier(named)
     model, in_channels = infer_model(named, origin, prefix)
     with torch.device("meta"):
         wanted = model.build(in_channels).state_dict()
     backbone = _compare(named, wanted, layout, prefix, misfits)
-    return PublicWeights(model, in_channels, backbone, classifier, unused, notes)
+    return PublicWeights(model, in_channels, backbone, classifier, unused, (*notes, *added))
 
 
 def write_public(network: nn.Module, classifier: Mapping[str, Tensor], origin: Origin) -> dict[str, Tensor]:
@@ -106,8 +109,8 @@ def write_public(network: nn.Module, classifier: Mapping[str, Tensor], origin: O
     # Theirs has no shortcut convolution in an encoder stage, or none but square strided convolutions.
     grows_in_block = any(re.match(r"block[1-4]\.0\.downsample", key) for key in state)
     grows_strided = any(state[key].shape[1] != state[key].shape[2] for key in _strided(state))
-    if grows_in_block if origin == "spconv" else grows_strided:
-        other = {"spconv": "minkowski", "minkowski": "spconv"}[origin]
+    if grows_in_block if _is_pointcept(origin) else grows_strided:
+        other = "minkowski" if _is_pointcept(origin) else "spconv"
         raise ValueError(
             f"The channels of this encoder grow where those of the {origin} networks do not (model.widen); "
             f"its weights can be written for {other} only."
@@ -133,7 +136,7 @@ def infer_model(named: Mapping[str, Tensor], origin: Origin, prefix: str = "") -
     widths = tuple(named[key].shape[-1] for key in essential[1:])
     blocks = tuple(_count_blocks(named, i) for i in range(1, 9))
     strided = any(named[key].shape[-1] != named[key].shape[-2] for key in _strided(named))
-    variant = _find_variant(widths, blocks, pointcept=origin == "spconv")
+    variant = _find_variant(widths, blocks, pointcept=_is_pointcept(origin))
     known = MinkUNetConfig(variant=variant).resolved()
     found: dict[str, Any] = {
         "widths": widths,
@@ -142,11 +145,27 @@ def infer_model(named: Mapping[str, Tensor], origin: Origin, prefix: str = "") -
         "stem_kernel": kernel_size(stem),
         # Where nothing grows both forms are the same network.
         "widen": "strided" if strided else known["widen"],
+        "bn_eps": _V1M2_EPS if origin == "spconv_v1m2" else known["bn_eps"],
     }
     if strided is False and _grows_in_block(named):
         found["widen"] = "block"
     different = {key: value for key, value in found.items() if known[key] != value}
     return MinkUNetConfig(variant=variant, **different), stem.shape[-2]
+
+
+def _is_pointcept(origin: Origin) -> bool:
+    return origin in ("spconv", "spconv_v1m2")
+
+
+def _doubts(named: Mapping[str, Tensor], origin: Origin) -> tuple[str, ...]:
+    """What the shapes say against the assumed origin."""
+    kernels = [value for key, value in named.items() if key.endswith(".kernel")]
+    if origin == "minkowski" and any(value.ndim == 3 and len(value) == 1 for value in kernels):
+        return (
+            "pointwise kernels have the shape of MinkowskiEngine before 0.5; if SpatioTemporalSegmentation "
+            "trained this, its blocks order their taps otherwise: convert it with --from sts",
+        )
+    return ()
 
 
 def _find_variant(widths: tuple[int, ...], blocks: tuple[int, ...], *, pointcept: bool) -> Variant:

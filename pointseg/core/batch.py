@@ -57,8 +57,16 @@ class Batch(Protocol):
     @property
     def num_rows(self) -> int: ...
 
-    def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
-        """The labelled rows of the main head's prediction, laid out as this batch."""
+    def supervise(
+        self, prediction: Prediction, progress: float = 0.0, *, features: bool = True
+    ) -> Supervised:
+        """The labelled rows of the main head's prediction, laid out as this batch.
+
+        Args:
+            prediction: the network's.
+            progress: share of the training that is done.
+            features: whether anybody will look at the features; without them the rows have none, (L, 0).
+        """
         ...
 
 
@@ -77,21 +85,27 @@ def labels_of(batch: Batch, head: str) -> Tensor:
     return batch.others[head].values
 
 
-def supervise(batch: Batch, prediction: Prediction, head: str, progress: float = 0.0) -> Supervised:
-    """The labelled rows of the prediction of one head, main or other."""
+def supervise(
+    batch: Batch, prediction: Prediction, head: str, progress: float = 0.0, *, features: bool = True
+) -> Supervised:
+    """The labelled rows of the prediction of one head, main or other; see :class:`Batch`."""
     if head == MAIN:
-        return batch.supervise(prediction, progress)
+        return batch.supervise(prediction, progress, features=features)
     of_head = prediction.others[head]
     return drop_unlabelled(
         of_head.branches,
         labels_of(batch, head),
         batch.sample,
         num_samples=batch.num_samples,
-        features=of_head.features,
+        features=_features(of_head, features),
         classifier_weight=of_head.classifier_weight,
         progress=progress,
         labelled=batch.others[head].rows,
     )
+
+
+def _features(prediction: Prediction, wanted: bool) -> Tensor:
+    return prediction.full_features() if wanted else prediction.logits[:, :0]
 
 
 @dataclass(frozen=True)
@@ -135,14 +149,16 @@ class SceneBatch:
     def num_rows(self) -> int:
         return self.num_voxels
 
-    def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
+    def supervise(
+        self, prediction: Prediction, progress: float = 0.0, *, features: bool = True
+    ) -> Supervised:
         """The labelled rows of a prediction laid out as this batch."""
         return drop_unlabelled(
             prediction.branches,
             self.labels,
             self.sample,
             num_samples=self.num_samples,
-            features=prediction.features,
+            features=_features(prediction, features),
             classifier_weight=prediction.classifier_weight,
             progress=progress,
             labelled=self.labelled,
@@ -192,14 +208,16 @@ class ImageBatch:
     def num_rows(self) -> int:
         return self.pixel_labels.numel()
 
-    def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
+    def supervise(
+        self, prediction: Prediction, progress: float = 0.0, *, features: bool = True
+    ) -> Supervised:
         """The labelled pixels of a prediction of one row a pixel."""
         return drop_unlabelled(
             prediction.branches,
             self.labels,
             self.sample,
             num_samples=self.num_samples,
-            features=prediction.features,
+            features=_features(prediction, features),
             classifier_weight=prediction.classifier_weight,
             progress=progress,
         )

@@ -3,31 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch.nn.functional as F
 from torch import Tensor
 
 from pointseg.core.rows import Branch
 
 
 @dataclass(frozen=True)
+class FeatureMap:
+    """What a network says of images at its own resolution, as rows in reading order, image after image.
+
+    Args:
+        rows: (B * h * w, D) features.
+        grid: (B, h, w).
+        size: (H, W) of the images.
+    """
+
+    rows: Tensor
+    grid: tuple[int, int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, features: Tensor, images: Tensor) -> FeatureMap:
+        """That of (B, D, h, w) features of (B, C, H, W) images."""
+        count, channels, height, width = features.shape
+        rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
+        return cls(rows, (count, height, width), (images.shape[-2], images.shape[-1]))
+
+    def enlarged(self, rows: Tensor) -> Tensor:
+        """(B * h * w, C) values, scores or features, as (B * H * W, C): bilinear, one row a pixel."""
+        if self.size == self.grid[1:]:
+            return rows
+        values = rows.unflatten(0, self.grid).permute(0, 3, 1, 2)
+        full = F.interpolate(values, self.size, mode="bilinear", align_corners=False)
+        return full.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """The output of a Segmenter, laid out as its batch: (M, .) rows for voxels, (B, ., H, W) for images.
+    """The output of a Segmenter, laid out as its batch: (M, .) rows, voxels or pixels.
 
     Args:
         branches: sets of class scores, at least one; the first one's are the prediction's ``logits``. A head
             gives further ones while training only.
-        features: embedding just before the classifier.
+        features: embedding just before the classifier; of images at the network's resolution, see
+            :meth:`full_features`.
         classifier_weight: (K, D) weight of the linear classifier, or None.
         others: predictions of the network's other heads, by name.
+        map: of images, how features become one row a pixel; None where they are laid out as the batch.
     """
 
     branches: tuple[Branch, ...]
     features: Tensor
     classifier_weight: Tensor | None = None
     others: Mapping[str, Prediction] = field(default_factory=dict)
+    map: FeatureMap | None = None
 
     @classmethod
     def of(cls, logits: Tensor, features: Tensor, classifier_weight: Tensor | None = None) -> Prediction:
@@ -38,6 +72,19 @@ class Prediction:
     def logits(self) -> Tensor:
         """Class scores before softmax."""
         return self.branches[0].logits
+
+    def full_features(self) -> Tensor:
+        """(M, D) features laid out as the batch; of images that is much larger than what the network made."""
+        return self.features if self.map is None else self.map.enlarged(self.features)
+
+    def enlarged(self, map_: FeatureMap) -> Prediction:
+        """The prediction of a head for the rows of a map, with scores for every pixel.
+
+        Scores are made large, not features: a head need not be linear, it has 16 times the rows to look at
+        behind a network of stride 4, and there are fewer classes than channels.
+        """
+        branches = tuple(replace(branch, logits=map_.enlarged(branch.logits)) for branch in self.branches)
+        return replace(self, branches=branches, map=map_)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class CollapseWatch:
 
     def _add(self, module: nn.Module, inputs: tuple[Any, ...], prediction: Prediction) -> None:
         batch: Batch = inputs[0]
-        self.sums.update(prediction.features, prediction.logits, batch.labels)
+        self.sums.update(prediction.full_features(), prediction.logits, batch.labels)
         self._classifier_weight = prediction.classifier_weight
 
     def report(self, processes: Processes | None = None) -> CollapseReport:

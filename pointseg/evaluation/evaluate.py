@@ -83,6 +83,7 @@ def evaluate(
     save_text: Path | str | None = None,
     classes: bool = False,
     logit_adjustment_tau: float | None = None,
+    tau_normalisation: float | None = None,
 ) -> Evaluation:
     """The verb: evaluate a run, print the report, write it as JSON.
 
@@ -100,6 +101,7 @@ def evaluate(
         classes: print every class.
         logit_adjustment_tau: strength of the post-hoc logit adjustment; that of the run's configuration if
             None.
+        tau_normalisation: likewise of the post-hoc normalisation of the classifier.
 
     Raises:
         ValueError: if the split has no labels, or the store another label set than the run.
@@ -109,6 +111,7 @@ def evaluate(
         checkpoint=checkpoint,
         device=device,
         logit_adjustment_tau=logit_adjustment_tau,
+        tau_normalisation=tau_normalisation,
         engine=engine,
     )
     store = run.open_data(None if data is None else Path(data))

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pointseg.core.simplex import simplex_etf
     from pointseg.losses.adaptive import PixelAdaptive
+    from pointseg.losses.auc import SquareAUC
     from pointseg.losses.blv import BalancingLogitVariation
     from pointseg.losses.ceco import CenterCollapse
+    from pointseg.losses.class_mean import ClassMeanCrossEntropy
+    from pointseg.losses.class_prior import ClassPrior
     from pointseg.losses.dice import DiceLoss
     from pointseg.losses.dot_regression import DotRegression
     from pointseg.losses.eqlv2 import EqualizationLossV2
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from pointseg.losses.logit_adjustment import LogitAdjustedCrossEntropy
     from pointseg.losses.lovasz import LovaszSoftmax
     from pointseg.losses.recall import RecallLoss
-    from pointseg.losses.region_rebalance import RegionRebalance
+    from pointseg.losses.region_classifier import RegionClassifier
     from pointseg.losses.seesaw import SeesawLoss
     from pointseg.losses.suppression import ClassSuppression
     from pointseg.losses.tilted import TiltedCrossEntropy
@@ -37,10 +40,13 @@ _HOMES = {
     "LogitAdjustedCrossEntropy": "losses.logit_adjustment",
     "LovaszSoftmax": "losses.lovasz",
     "RecallLoss": "losses.recall",
-    "RegionRebalance": "losses.region_rebalance",
+    "SquareAUC": "losses.auc",
+    "RegionClassifier": "losses.region_classifier",
     "SeesawLoss": "losses.seesaw",
     "TopKCrossEntropy": "losses.top_k",
     "CenterCollapse": "losses.ceco",
+    "ClassMeanCrossEntropy": "losses.class_mean",
+    "ClassPrior": "losses.class_prior",
     "ClassSuppression": "losses.suppression",
     "PixelAdaptive": "losses.adaptive",
     "TiltedCrossEntropy": "losses.tilted",
@@ -51,6 +57,8 @@ __all__ = [
     "LDAM",
     "BalancingLogitVariation",
     "CenterCollapse",
+    "ClassMeanCrossEntropy",
+    "ClassPrior",
     "ClassSuppression",
     "DiceLoss",
     "DotRegression",
@@ -60,8 +68,9 @@ __all__ = [
     "LovaszSoftmax",
     "PixelAdaptive",
     "RecallLoss",
-    "RegionRebalance",
+    "RegionClassifier",
     "SeesawLoss",
+    "SquareAUC",
     "TiltedCrossEntropy",
     "TopKCrossEntropy",
     "simplex_etf",

@@ -42,12 +42,14 @@ class LossTerm(nn.Module):
             values of parts add up to that of the whole, and accumulating needs one pass. May be a property.
         local: cannot be summed: each part has a value of its own, from its own facts, and the loss is the
             mean over the parts that have a labelled row.
+        needs_features: whether it looks at the features of the rows; else they may be without, (N, 0).
         ahead: how to join the preliminary results that ``sums`` needs, one after the other; each costs
             another message, and another pass where a step accumulates.
     """
 
     linear: bool = False
     local: bool = False
+    needs_features: bool = True
     ahead: tuple[Joining, ...] = ()
 
     def preliminary(self, number: int, rows: Supervised, facts: BatchFacts) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from pointseg.config import Config
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE
 from pointseg.core.statistics import ClassStatistics
@@ -19,7 +20,23 @@ from pointseg.losses.prior import CountUnit, training_counts
 from pointseg.losses.row_loss import RowMean, class_mass
 from pointseg.losses.softmax_rows import row_cross_entropy
 
-ClassWeights = Literal["none", "inverse", "inverse_sqrt", "median_frequency", "log", "class_balanced"]
+NamedWeights = Literal["none", "median_frequency", "log", "class_balanced"]
+
+
+class PowerWeights(Config):
+    """Class weights n_c^power.
+
+    Args:
+        power: -1 is inverse frequency, -0.5 its root, 0 none; a class-wise loss with exponent 1 + power is
+            alike.
+        count: ``points`` or ``samples`` (scenes, images) of each class in the training set.
+    """
+
+    power: float
+    count: CountUnit = "points"
+
+
+ClassWeights: TypeAlias = NamedWeights | PowerWeights
 
 
 class CrossEntropyConfig(LossConfig):
@@ -28,19 +45,22 @@ class CrossEntropyConfig(LossConfig):
     Args:
         label_smoothing: share of the target spread evenly over all classes.
         class_weights: see :func:`class_weights`.
-        beta: of the ``class_balanced`` weights.
+        beta, count: of the ``class_balanced`` weights: the authors count images.
     """
 
     type: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_weights: ClassWeights = "none"
     beta: float = Field(default=0.9999, ge=0, lt=1)
+    count: CountUnit = "samples"
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
     ) -> CrossEntropy:
         kind = self.class_weights
-        weights = None if kind == "none" else class_weights(statistics, kind, beta=self.beta)
+        weights = (
+            None if kind == "none" else class_weights(statistics, kind, beta=self.beta, count=self.count)
+        )
         return CrossEntropy(label_smoothing=self.label_smoothing, class_weights=weights)
 
 
@@ -88,21 +108,21 @@ class CrossEntropy(RowMean):
 
 
 def class_weights(
-    statistics: ClassStatistics, kind: ClassWeights, *, beta: float = 0.9999, count: CountUnit = "points"
+    statistics: ClassStatistics, kind: ClassWeights, *, beta: float = 0.9999, count: CountUnit = "samples"
 ) -> Tensor:
     """(K,) float32 class weights, scaled so that their mean over the classes of the training set is 1.
 
     With n_c points of class c, f_c = n_c / sum n, and s_c samples that contain it:
 
     - ``none``: 1.
-    - ``inverse``: 1 / f_c.
-    - ``inverse_sqrt``: 1 / sqrt(f_c).
+    - ``{power: p}``: f_c^p, of points or of samples.
     - ``median_frequency``: median(m) / m_c with m_c = n_c / s_c, the mean points of c in a sample that has
       it. Source: Eigen and Fergus, ICCV 2015, who divide by the size of those samples; we take samples as
       equal in size, since the manifest counts points and samples only.
     - ``log``: 1 / log(1.02 + f_c). Source: ENet, arXiv 1606.02147.
     - ``class_balanced``: (1 - beta) / (1 - beta^n_c), which ends at 1 - beta for n_c far above 1 / (1 -
-      beta); with s_c for n_c where ``count`` is ``samples``. Source: Cui et al., CVPR 2019, arXiv 1901.05555.
+      beta); with s_c for n_c where ``count`` is ``samples``, the default, as the authors count images: of
+      points nearly all classes have that many. Source: Cui et al., CVPR 2019, arXiv 1901.05555.
 
     A class without a training point gets the weight of the rarest class that has one.
 
@@ -124,8 +144,10 @@ def class_weights(
         raw = (1 - beta) / -torch.expm1(counts * math.log(beta)) if beta > 0 else torch.ones_like(counts)
     elif kind == "log":
         raw = 1 / torch.log(1.02 + frequency)
+    elif isinstance(kind, PowerWeights):
+        raw = training_counts(statistics, kind.count) ** kind.power
     else:
-        raw = frequency ** {"none": 0.0, "inverse": -1.0, "inverse_sqrt": -0.5}[kind]
+        raw = torch.ones_like(points)
     rarest = torch.where(present, points, torch.inf).argmin()
     weights = torch.where(present, raw, raw[rarest])
     return (weights / weights[present].mean()).float()

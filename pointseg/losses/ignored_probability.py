@@ -27,6 +27,7 @@ class IgnoredProbability(LossTerm):
     """
 
     linear = True
+    needs_features = False
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()

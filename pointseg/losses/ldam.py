@@ -87,7 +87,7 @@ class LDAMConfig(LossConfig):
         drw_start: share of the training after which rows are weighted by (1 - beta) / (1 - beta^n); None
             never. The paper starts at 160 of 200 epochs.
         beta: of these weights.
-        count: ``points`` or ``samples`` as n.
+        count: ``samples`` (scenes, images), as the authors count, or ``points`` as n.
     """
 
     type: Literal["ldam"] = "ldam"
@@ -95,7 +95,7 @@ class LDAMConfig(LossConfig):
     scale: float = Field(default=1.0, gt=0)
     drw_start: float | None = Field(default=None, ge=0, le=1)
     beta: float = Field(default=0.9999, ge=0, lt=1)
-    count: CountUnit = "points"
+    count: CountUnit = "samples"
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
@@ -113,6 +113,7 @@ class LDAMTerm(LossTerm):
     """LDAM, replaced by a re-weighted one from ``drw_start`` of the training on."""
 
     linear = True
+    needs_features = False
 
     def __init__(self, plain: LDAM, reweighted: LDAM | None = None, *, drw_start: float = 1.0) -> None:
         super().__init__()

@@ -88,6 +88,10 @@ class Objective(nn.Module):
         self.heads = dict.fromkeys(terms, MAIN) | dict(heads or {})
         self.register_load_state_dict_pre_hook(_rename_old_keys)
 
+    def looks_at_features(self, head: str) -> bool:
+        """Whether a term of this head needs the features of its rows; of images they are large."""
+        return any(term.needs_features for name, term in self._all_terms() if self.heads[name] == head)
+
     @property
     def is_linear(self) -> bool:
         """Whether values of parts add up to that of the whole, so that accumulating needs one pass."""

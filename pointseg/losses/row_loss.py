@@ -22,6 +22,8 @@ class RowLoss(LossTerm):
     to the logits if there is no labelled row.
     """
 
+    needs_features = False
+
     def __init__(self, *, num_classes: int | None = None, ignore_index: int = IGNORE) -> None:
         super().__init__()
         self.num_classes, self.ignore_index = num_classes, ignore_index

@@ -19,7 +19,7 @@ class BackboneConfig(Config):
     kind: ClassVar[str] = "scans"
 
     def build(self, in_channels: int) -> nn.Module:
-        """A module with ``rows(batch)`` -> (M, D) and ``out_channels`` = D.
+        """A module with ``rows(batch)`` -> (M, D), or a FeatureMap of images, and ``out_channels`` = D.
 
         With a method ``recompute_activations()`` it can be trained with ``train.activation_checkpointing``.
         """

@@ -14,25 +14,32 @@ from pointseg.models.heads import Head, HeadConfig
 
 
 class CosineHead(Head):
-    """logits = scale * cos(feature, w_c): no class gains by the length of its vector or by a bias.
+    """logits = scale * cos(feature, w_c): no class gains by the length of its vector.
 
     Args:
         in_channels: D.
         num_classes: K.
         scale: factor of the cosine; 30 in LDAM, 20 in Seesaw.
+        bias: add a learned b_c, from 0 on, as the normalised linear layer of Seesaw's released code does.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, *, scale: float = 30.0) -> None:
+    def __init__(
+        self, in_channels: int, num_classes: int, *, scale: float = 30.0, bias: bool = False
+    ) -> None:
         super().__init__()
         self.scale = scale
         # Of length about 1, so that weight decay and learning rate turn it as they turn a linear classifier.
         self.weight = nn.Parameter(torch.randn(num_classes, in_channels) / in_channels**0.5)
+        self.bias = nn.Parameter(torch.zeros(num_classes)) if bias else None
 
     def forward(
         self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
     ) -> Prediction:
         cosine = F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
-        return Prediction.of(self.scale * cosine, features, self.weight)
+        logits = self.scale * cosine
+        if self.bias is not None:
+            logits = logits + self.bias.to(logits.dtype)
+        return Prediction.of(logits, features, self.weight)
 
 
 class CosineHeadConfig(HeadConfig):
@@ -40,6 +47,7 @@ class CosineHeadConfig(HeadConfig):
 
     type: Literal["cosine"] = "cosine"
     scale: float = Field(default=30.0, gt=0)
+    bias: bool = False
 
     def build(self, in_channels: int, num_classes: int) -> CosineHead:
-        return CosineHead(in_channels, num_classes, scale=self.scale)
+        return CosineHead(in_channels, num_classes, scale=self.scale, bias=self.bias)

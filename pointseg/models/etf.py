@@ -10,23 +10,25 @@ from torch import Tensor, nn
 
 from pointseg.core.prediction import Prediction
 from pointseg.core.simplex import simplex_etf
-from pointseg.models.heads import Head, HeadConfig
+from pointseg.models.heads import Head, HeadConfig, batch_normalised
 
 
 class ETFHead(Head):
-    """logits = scale * cos(P feature, w_c) with the fixed simplex rows w_c and a learned linear map P.
+    """logits = scale * cos(BN(P feature), w_c) with the fixed simplex rows w_c and a learned linear map P.
 
     Args:
         in_channels: D.
         num_classes: K.
         embedding_dim: dimensions of P feature, at least K - 1; None takes max(D, K - 1).
+        norm: batch norm before the classifier, as in the released code; False for the bare map with a bias.
         scale: factor of the cosine. Where the loss is dot_regression it only shapes confidences.
 
     Raises:
         ValueError: if ``embedding_dim`` is too small for the simplex.
 
-    Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022; the map P is an
-    addition, because networks for point clouds end with fewer channels than there are classes.
+    Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022, and its released
+    code; the map P is an addition, because networks for point clouds end with fewer channels than there are
+    classes.
     """
 
     classifier: Tensor
@@ -37,6 +39,7 @@ class ETFHead(Head):
         num_classes: int,
         *,
         embedding_dim: int | None = None,
+        norm: bool = True,
         scale: float = 30.0,
     ) -> None:
         super().__init__()
@@ -47,13 +50,15 @@ class ETFHead(Head):
                 f"head.embedding_dim is {embedding_dim}. Raise it, or leave it out."
             )
         self.scale = scale
-        self.embed = nn.Linear(in_channels, self.embedding_dim)
+        # The norm takes any bias off again.
+        self.embed = nn.Linear(in_channels, self.embedding_dim, bias=not norm)
+        self.norm = nn.BatchNorm1d(self.embedding_dim) if norm else nn.Identity()
         self.register_buffer("classifier", simplex_etf(num_classes, self.embedding_dim))
 
     def forward(
         self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
     ) -> Prediction:
-        embedded = self.embed(features)
+        embedded = batch_normalised(self.norm, self.embed(features))
         cosine = F.linear(F.normalize(embedded, dim=1), self.classifier.to(embedded.dtype))
         return Prediction.of(self.scale * cosine, embedded, self.classifier)
 
@@ -63,7 +68,14 @@ class ETFHeadConfig(HeadConfig):
 
     type: Literal["etf"] = "etf"
     embedding_dim: int | None = Field(default=None, ge=1)
+    norm: bool = True
     scale: float = Field(default=30.0, gt=0)
 
     def build(self, in_channels: int, num_classes: int) -> ETFHead:
-        return ETFHead(in_channels, num_classes, embedding_dim=self.embedding_dim, scale=self.scale)
+        return ETFHead(
+            in_channels,
+            num_classes,
+            embedding_dim=self.embedding_dim,
+            norm=self.norm,
+            scale=self.scale,
+        )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, Literal
 
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointseg.config import Config
 from pointseg.core.prediction import Prediction
@@ -29,6 +31,17 @@ class Head(nn.Module):
 
     embedding_dim: int | None = None
     nonnegative: bool | None = None
+
+    def normalise_classifier(self, tau: float) -> None:
+        """Score by class vectors w_c / |w_c|^tau in evaluation mode, from now on.
+
+        Raises:
+            ValueError: if the head has no linear classifier whose vectors differ in length.
+        """
+        raise ValueError(
+            f"evaluate.tau_normalisation is for linear classifiers; {type(self).__name__} has class vectors "
+            "of equal length already. Set it to 0."
+        )
 
     def forward(
         self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
@@ -85,11 +98,48 @@ class LinearHead(Head):
 
     def __init__(self, in_channels: int, num_classes: int, *, prior_probability: float | None = None) -> None:
         super().__init__()
-        self.classifier = nn.Linear(in_channels, num_classes)
+        self.classifier = Classifier(in_channels, num_classes)
         if prior_probability is not None:
             nn.init.constant_(self.classifier.bias, math.log(prior_probability / (1 - prior_probability)))
+
+    def normalise_classifier(self, tau: float) -> None:
+        self.classifier.tau = tau
 
     def forward(
         self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
     ) -> Prediction:
         return Prediction.of(self.classifier(features), features, self.classifier.weight)
+
+
+class Classifier(nn.Linear):
+    """A linear layer whose class vectors may be normalised in evaluation mode: w_c / |w_c|^tau, no bias.
+
+    Classes with many rows learn longer vectors; tau = 1 makes all equally long, 0 leaves the layer as it is.
+
+    Source: Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020,
+    section 4.2 (tau-normalised classifier), which leaves the bias out too.
+    """
+
+    tau: float = 0.0
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if self.training or self.tau == 0:
+            return super().forward(rows)
+        length = self.weight.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        return F.linear(rows, self.weight / length**self.tau)
+
+
+def batch_normalised(norm: nn.Module, rows: Tensor) -> Tensor:
+    """``norm(rows)``, by running statistics for a single row: it has no variance, and torch refuses it."""
+    if norm.training and len(rows) < 2 and isinstance(norm, nn.BatchNorm1d):
+        return F.batch_norm(rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+    result: Tensor = norm(rows)
+    return result
+
+
+def follow_norms(head: nn.Module, backbone: nn.Module) -> None:
+    """Give the batch norms of a head the momentum and eps of the backbone's last one, where it has any."""
+    theirs = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
+    for module in head.modules():
+        if isinstance(module, _BatchNorm) and theirs:
+            module.momentum, module.eps = theirs[-1].momentum, theirs[-1].eps

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointseg.core.batch import ImageBatch
+from pointseg.core.prediction import FeatureMap
 from pointseg.models.backbone import BackboneConfig
 from pointseg.models.recompute import recomputed_dense
 
@@ -26,13 +27,6 @@ class ImageUNetConfig(BackboneConfig):
 
     def build(self, in_channels: int) -> ImageUNet:
         return ImageUNet(in_channels, self.widths, self.out_channels)
-
-
-def image_rows(features: Tensor, images: Tensor) -> Tensor:
-    """(B, D, h, w) features -> (B * H * W, D) rows of the pixels of ``images``, in reading order."""
-    # A linear classifier and linear interpolation may change places, so this is logits made large as well.
-    full = F.interpolate(features, images.shape[-2:], mode="bilinear", align_corners=False)
-    return full.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 class ImageUNet(nn.Module):
@@ -64,9 +58,9 @@ class ImageUNet(nn.Module):
         """From now on, set :attr:`checkpoint_activations`."""
         self.checkpoint_activations = True
 
-    def rows(self, batch: ImageBatch) -> Tensor:
-        """(M, D) features of the pixels of a batch."""
-        return image_rows(self(batch.images), batch.images)
+    def rows(self, batch: ImageBatch) -> FeatureMap:
+        """Features of a batch at stride 2."""
+        return FeatureMap.of(self(batch.images), batch.images)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D, ceil(H / 2), ceil(W / 2))."""

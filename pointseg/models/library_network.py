@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from pointseg.config import changed
 from pointseg.core.batch import ImageBatch
+from pointseg.core.prediction import FeatureMap
 from pointseg.models.backbone import BackboneConfig
-from pointseg.models.image_unet import image_rows
 from pointseg.models.pretrained_folder import InputRange
 
 
@@ -91,9 +91,9 @@ class LibraryNetwork(nn.Module):
         # The outermost part that is able: it tells those within it.
         able[0].activation_checkpointing_enable()  # type: ignore[operator]
 
-    def rows(self, batch: ImageBatch) -> Tensor:
-        """(M, D) features of the pixels of a batch."""
-        return image_rows(self(batch.images), batch.images)
+    def rows(self, batch: ImageBatch) -> FeatureMap:
+        """Features of a batch at the network's stride."""
+        return FeatureMap.of(self(batch.images), batch.images)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D, H / stride, W / stride).

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from pointseg.core.batch import Batch, labels_of
-from pointseg.core.prediction import Prediction
+from pointseg.core.prediction import FeatureMap, Prediction
 from pointseg.core.rows import MAIN
-from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig
+from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig, follow_norms
 from pointseg.sparse.engines import AUTO, using_engine
 
 
@@ -19,8 +20,8 @@ class Segmenter(nn.Module):
     """A backbone followed by a head; it owns every learned parameter of the network.
 
     Args:
-        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows; has ``out_channels`` = D, and may
-            have ``nonnegative``, see :class:`pointseg.models.heads.Head`.
+        backbone: ``rows(batch)`` gives (M, D) features of the batch's rows, or a FeatureMap of images; has
+            ``out_channels`` = D, and may have ``nonnegative``, see :class:`pointseg.models.heads.Head`.
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
         engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
@@ -55,6 +56,7 @@ class Segmenter(nn.Module):
         )
         for made in self.heads.values():
             made.nonnegative = getattr(backbone, "nonnegative", None)
+            follow_norms(made, backbone)
         self.feature_channels = self.head.embedding_dim or channels
         self.channels_of = {name: made.embedding_dim or channels for name, made in self.heads.items()}
         self.classes_of = {MAIN: num_classes} | {name: number for name, (number, _) in (others or {}).items()}
@@ -102,18 +104,26 @@ class Segmenter(nn.Module):
             progress: share of the training that is done.
             present: head -> (K,) bool, classes with a row in the whole batch of the step; see Head.
         """
-        with nullcontext() if self.engine == AUTO else using_engine(self.engine):
-            features = self.backbone.rows(batch)  # type: ignore[operator]
+        with nullcontext() if self.engine == AUTO else using_engine(self.engine), self._gradients():
+            found: Tensor | FeatureMap = self.backbone.rows(batch)  # type: ignore[operator]
+        features = found.rows if isinstance(found, FeatureMap) else found
         predictions: dict[str, Prediction] = {}
         for name, head in self.heads.items():
             # Only a head that trains may look at labels, and not every data set has those of each head.
             labels = labels_of(batch, name) if self.training or name == MAIN else batch.labels
-            predictions[name] = head(features, labels, progress, (present or {}).get(name))
+            made: Prediction = head(features, labels, progress, (present or {}).get(name))
+            predictions[name] = made.enlarged(found) if isinstance(found, FeatureMap) else made
         main = predictions.pop(MAIN)
         if not self.training and self.evaluation_offset is not None:
             first = replace(main.branches[0], logits=main.logits + self.evaluation_offset)
             main = replace(main, branches=(first, *main.branches[1:]))
         return replace(main, others=predictions) if predictions else main
+
+    def _gradients(self) -> AbstractContextManager[object]:
+        """None while a backbone trains that is frozen whole: it folds its norms and keeps no activations."""
+        parameters = list(self.backbone.parameters()) if self.training else []
+        frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+        return torch.no_grad() if frozen else nullcontext()
 
 
 class HeadView(nn.Module):

@@ -6,7 +6,7 @@ Source: Chu, Kim, Han, "Learning Debiased and Disentangled Representations for S
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.distributed as dist
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pointseg.core.prediction import Prediction
 from pointseg.core.rows import Branch
 from pointseg.core.transfer import to_device
-from pointseg.models.heads import Head, HeadConfig
+from pointseg.models.heads import Classifier, Head, HeadConfig, batch_normalised
 
 SampleFrom = Literal["all", "present"]
 
@@ -37,13 +37,13 @@ class ClassSuppressionHead(Head):
     Args:
         feature_dim: D.
         num_classes: K.
-        num_dropped: classes dropped at a time. One, as released, changes the gate little where K is large;
-            about K / 20 has the published strength.
+        num_dropped: classes dropped at a time, as a number or as a share of the K classes. One, as released,
+            changes the gate little where K is large; a share of 1 / 20 has the published strength.
         sample_from: ``all`` K classes alike, as released, or those ``present`` in the labels of the batch, of
             which one at least is kept where there are two.
 
     Raises:
-        ValueError: if not 1 <= num_dropped < K, or an option is unknown.
+        ValueError: if not 1 <= num_dropped < K, nor a share in (0, 1), or an option is unknown.
 
     Departure: the released code gates with g = sum_c r_c ReLU(W_c) / sum_c r_c, which equals the published
     form for features without negative values only. Here negative values have a gate of their own, ReLU(W a) =
@@ -55,10 +55,12 @@ class ClassSuppressionHead(Head):
         feature_dim: int,
         num_classes: int,
         *,
-        num_dropped: int = 1,
+        num_dropped: int | float = 1,
         sample_from: SampleFrom = "all",
     ) -> None:
         super().__init__()
+        if isinstance(num_dropped, float):
+            num_dropped = _number_of(num_dropped, num_classes)
         if not 1 <= num_dropped < num_classes:
             raise ValueError(
                 f"num_dropped must be 1 to {num_classes - 1}, fewer than the {num_classes} classes; "
@@ -68,9 +70,12 @@ class ClassSuppressionHead(Head):
             raise ValueError(f"sample_from must be all or present; got {sample_from!r}.")
         self.feature_dim, self.num_classes = feature_dim, num_classes
         self.num_dropped, self.sample_from = num_dropped, sample_from
-        self.classifier = nn.Linear(feature_dim, num_classes)
+        self.classifier = Classifier(feature_dim, num_classes)
         self.linear = nn.Linear(feature_dim, feature_dim)
         self.norm = nn.BatchNorm1d(feature_dim)
+
+    def normalise_classifier(self, tau: float) -> None:
+        self.classifier.tau = tau
 
     def forward(
         self,
@@ -131,15 +136,7 @@ class ClassSuppressionHead(Head):
         return odd + F.linear(rows.abs(), weight * ((positive + negative) / 2))
 
     def _refined(self, rows: Tensor, keep: Tensor) -> Tensor:
-        hidden = self.linear_of_gated(rows, keep)
-        if self.training and len(rows) < 2 and isinstance(self.norm, nn.BatchNorm1d):
-            # One row has no variance; torch refuses it.
-            norm = self.norm
-            hidden = F.batch_norm(
-                hidden, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-            )
-        else:
-            hidden = self.norm(hidden)
+        hidden = batch_normalised(self.norm, self.linear_of_gated(rows, keep))
         # The norm's gradient needs its input, not its output.
         return F.relu_(hidden)
 
@@ -203,7 +200,7 @@ class ClassSuppressionHeadConfig(HeadConfig):
 
     type: Literal["class_suppression"] = "class_suppression"
     alpha: float = Field(default=10.0, ge=0)
-    num_dropped: int = Field(default=1, ge=1)
+    num_dropped: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] = 1
     sample_from: SampleFrom = "all"
 
     def extra_losses(self) -> dict[str, dict[str, Any]]:
@@ -216,6 +213,16 @@ class ClassSuppressionHeadConfig(HeadConfig):
             num_dropped=self.num_dropped,
             sample_from=self.sample_from,
         )
+
+
+def _number_of(share: float, num_classes: int) -> int:
+    """The nearest number of classes, one at least and one fewer than all at most."""
+    if not 0 < share < 1:
+        raise ValueError(
+            f"num_dropped as a share of the classes must lie between 0 and 1; got {share}. For a number of "
+            "classes give an integer."
+        )
+    return min(max(1, round(share * num_classes)), num_classes - 1)
 
 
 def _laid_out_as(features: Tensor, rows: Tensor) -> Tensor:

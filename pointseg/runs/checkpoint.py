@@ -85,6 +85,7 @@ def load_run(
     checkpoint: Literal["best", "last"] = "best",
     device: str = "auto",
     logit_adjustment_tau: float | None = None,
+    tau_normalisation: float | None = None,
     engine: str | None = None,
 ) -> TrainedRun:
     """The network of a RUN folder, ready for :func:`pointseg.prediction.predict.predict_scene`.
@@ -94,6 +95,7 @@ def load_run(
         checkpoint: ``best`` by validation mIoU, or ``last``. Where nothing was validated, best is last.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         logit_adjustment_tau: strength of the post-hoc logit adjustment; as configured if None.
+        tau_normalisation: that of the post-hoc normalisation of the classifier; as configured if None.
         engine: what convolves, see pointseg.sparse.ENGINES; as configured if None.
 
     Raises:
@@ -106,8 +108,10 @@ def load_run(
     folder = RunFolder(path)
     experiment, label_space = folder.read_experiment(), folder.read_label_space()
     updates: dict[str, Any] = {"model": experiment.model.trained()}
-    if logit_adjustment_tau is not None:
-        updates["evaluate"] = changed(experiment.evaluate, logit_adjustment_tau=logit_adjustment_tau)
+    post_hoc = {"logit_adjustment_tau": logit_adjustment_tau, "tau_normalisation": tau_normalisation}
+    changes = {key: value for key, value in post_hoc.items() if value is not None}
+    if changes:
+        updates["evaluate"] = changed(experiment.evaluate, **changes)
     if engine is not None:
         updates["engine"] = known_engine(engine)
     experiment = changed(experiment, **updates)

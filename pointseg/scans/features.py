@@ -11,14 +11,27 @@ from torch import Tensor
 from pointseg.core.cloud import PointCloud
 from pointseg.core.scene import Scene
 
-#: coord: metres, where the center shifts of the transforms left them (3). color: rgb / 127.5 - 1, in -1..1,
-#: Pointcept's convention (3). color_half: rgb / 255 - 0.5, in -0.5..0.5, LanguageGroundedSemseg's (3).
-#: normal: unit vector, zero where undefined (3). height: metres above the lowest point at voxelisation (1).
-#: ones: the constant 1 (1).
-FeatureName = Literal["coord", "color", "color_half", "normal", "height", "ones"]
-WIDTHS: dict[str, int] = {"coord": 3, "color": 3, "color_half": 3, "normal": 3, "height": 1, "ones": 1}
+#: coord: metres, where the center shifts of the transforms left them (3). color, color_unit, color_half: see
+#: COLOR_SCALES (3 each). normal: unit vector, zero where undefined (3). height: metres above the lowest point
+#: at voxelisation (1). ones: the constant 1 (1).
+FeatureName = Literal["coord", "color", "color_unit", "color_half", "normal", "height", "ones"]
+WIDTHS: dict[str, int] = {
+    "coord": 3,
+    "color": 3,
+    "color_unit": 3,
+    "color_half": 3,
+    "normal": 3,
+    "height": 1,
+    "ones": 1,
+}
+#: The colour features, and whose convention each is.
+COLOR_SCALES: dict[str, str] = {
+    "color": "rgb / 127.5 - 1, as in Pointcept before 1.6.0",
+    "color_unit": "rgb / 255, as in Pointcept since 1.6.0 (March 2025)",
+    "color_half": "rgb / 255 - 0.5, as in SpatioTemporalSegmentation and LanguageGroundedSemseg",
+}
 
-#: Colour given to the points of a scene without colour: zero in both colour features.
+#: Colour given to the points of a scene without colour: mid-grey, zero in the features that are centred.
 NO_COLOR = 127.5
 
 
@@ -41,7 +54,7 @@ def check_scene_has(names: Sequence[str], scene: Scene) -> None:
     """Refuse a scene that lacks what the features need.
 
     Missing normals are an error: a network trained with them is worthless on zeros. Missing colour is not: it
-    becomes zero, mid-grey, so that one network serves clouds with and without (compare ``color_drop``).
+    becomes mid-grey, so that one network serves clouds with and without (compare ``color_drop``).
 
     Raises:
         ValueError: if normals are asked for and the scene has none.
@@ -58,6 +71,7 @@ def stack_features(names: Sequence[str], cloud: PointCloud, height_m: Tensor) ->
     columns = {
         "coord": lambda: cloud.xyz_m,
         "color": lambda: cloud.color / 127.5 - 1.0,
+        "color_unit": lambda: cloud.color / 255.0,
         "color_half": lambda: cloud.color / 255.0 - 0.5,
         "normal": lambda: cloud.normal,
         "height": lambda: height_m[:, None],

@@ -13,6 +13,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.experiment import Experiment
 from pointseg.runs.checkpoint import load_checkpoint
 from pointseg.runs.folder import RunFolder
+from pointseg.training.freeze import matching
 from pointseg.training.state import TrainingState
 
 #: Entries of a Segmenter's weights that depend on the classes.
@@ -71,17 +72,25 @@ class InitialWeights:
             ValueError: if the backbone is another one, naming every entry that does not fit.
         """
         own = segmenter.state_dict()
+        left_anew = matching(own, experiment.train.init_anew, "train.init_anew")
         body = {key for key in own if not key.startswith(_HEAD)}
         given = {key: value for key, value in self.weights.items() if not key.startswith(_HEAD)}
         self._check_backbone({key: own[key] for key in body}, given)
         taken, notes = dict(given), [f"starts from {self.path}: {len(given)} entries of the backbone"]
         head = [key for key in own if key.startswith(_HEAD)]
         reason = self._other_classes(label_space, own)
-        fitting = [k for k in head if k in self.weights and self.weights[k].shape == own[k].shape]
+        fitting = [
+            k
+            for k in head
+            if k not in left_anew and k in self.weights and self.weights[k].shape == own[k].shape
+        ]
         if reason is None:
             taken |= {key: self.weights[key] for key in fitting}
             notes.append(f"the head's {', '.join(fitting) or 'entries: none'} too")
-        anew = head if reason else [key for key in head if key not in fitting]
+        if left_anew:
+            taken = {key: value for key, value in taken.items() if key not in left_anew}
+            notes.append(f"anew, as train.init_anew says: {', '.join(sorted(left_anew))}")
+        anew = [key for key in head if (reason or key not in fitting) and key not in left_anew]
         if anew:
             notes.append(f"anew: {', '.join(anew)}, since {reason or 'the run has none of that shape'}")
         if left := [k for k in self.weights if k.startswith(_HEAD) and k not in own]:

@@ -27,6 +27,7 @@ from pointseg.losses.objective import (
 from pointseg.losses.processes import num_processes
 from pointseg.models.segmenter import Segmenter
 from pointseg.optim.average import WeightAverage
+from pointseg.training.freeze import freeze
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,12 @@ class Learner(nn.Module):
         """Forward pass of the network: what each loss sees of a part of the step's batch."""
         present = {head: known.present for head, known in facts.items()}
         prediction = self.segmenter(batch, progress, present)
-        rows = {head: supervise(batch, prediction, head, progress) for head in facts}
+        rows = {
+            head: supervise(
+                batch, prediction, head, progress, features=self.objective.looks_at_features(head)
+            )
+            for head in facts
+        }
         slots = self.objective.slots(rows, facts)
         for results in ahead:
             slots = with_ahead(slots, results)
@@ -183,6 +189,7 @@ class TrainingState:
         segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
         if experiment.train.activation_checkpointing:
             segmenter.recompute_activations()
+        freeze(segmenter, experiment.train.freeze)
         objective = experiment.build_objective(
             statistics,
             label_space=label_space,

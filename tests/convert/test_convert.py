@@ -62,6 +62,16 @@ def test_a_converted_checkpoint_evaluates_predicts_and_goes_back(checkpoint, lab
     assert all(torch.equal(value, given[f"model.{key}"]) for key, value in state.items())
 
 
+def test_what_no_shape_tells_is_said(checkpoint, labels, tmp_path):
+    said = {}
+    for origin in ("minkowski", "sts"):
+        options = ["--from", origin, "-o", tmp_path / origin, "--labels", labels]
+        said[origin] = run_cli("convert", checkpoint, *options).output
+        assert "colour: color_half is rgb / 255 - 0.5" in said[origin]
+    assert "HYPER_CUBE" in said["minkowski"] and "LGround" in said["minkowski"]
+    assert "HYBRID" in said["sts"] and "SpatioTemporalSegmentation" in said["sts"]
+
+
 def test_options_that_shapes_do_not_tell_can_be_set(checkpoint, labels, tmp_path):
     run = tmp_path / "run"
     options = ["--from", "minkowski", "-o", run, "--labels", labels, "--features", "normal"]

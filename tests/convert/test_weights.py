@@ -96,6 +96,68 @@ def test_spconv_computes_the_same_here():
     torch.testing.assert_close(logits(ours, found.classifier, features, coords), theirs, rtol=1e-4, atol=1e-4)
 
 
+#: Offsets of the 27 taps of SpatioTemporalSegmentation's blocks (region HYBRID of MinkowskiEngine 0.4), by
+#: hand: the centre, its neighbours along x, then all of these along y, then all nine along z.
+HYBRID = [
+    *[(0, 0, 0), (-1, 0, 0), (1, 0, 0)],
+    *[(0, -1, 0), (0, 1, 0), (-1, -1, 0), (-1, 1, 0), (1, -1, 0), (1, 1, 0)],
+    *[(0, 0, -1), (0, 0, 1), (-1, 0, -1), (-1, 0, 1), (1, 0, -1), (1, 0, 1)],
+    *[(0, -1, -1), (0, -1, 1), (0, 1, -1), (0, 1, 1)],
+    *[(-1, -1, -1), (-1, -1, 1), (-1, 1, -1), (-1, 1, 1)],
+    *[(1, -1, -1), (1, -1, 1), (1, 1, -1), (1, 1, 1)],
+]
+#: Offsets of a cube of MinkowskiEngine: x fastest.
+CUBE = [(x, y, z) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+
+
+def impulse_network(tap, centre):
+    """A public state dict that only shifts its input: the last block's first kernel is one at ``tap``."""
+    network = MinkUNetConfig(variant="14A", widths=(1,) * 8, stem_channels=1, stem_kernel=3).build(1)
+    state = {k: v if "bn" in k else v.new_zeros(v.shape) for k, v in network.state_dict().items()}
+    state = {k: v if "norm" not in k else network.state_dict()[k] for k, v in state.items()}
+    state["conv0p1s1.kernel"][CUBE.index((0, 0, 0)), 0, 0] = 1
+    # Channels of the last block's input: what came up, then the stem's.
+    state["block8.0.conv1.kernel"][tap, 1, 0] = 1
+    state["block8.0.conv2.kernel"][centre, 0, 0] = 1
+    return {**state, "final.kernel": torch.ones(1, 1), "final.bias": torch.zeros(1, 1)}
+
+
+@pytest.mark.parametrize(("origin", "offsets"), [("sts", HYBRID), ("minkowski", CUBE)])
+def test_each_tap_of_a_block_looks_where_its_code_base_looks(origin, offsets):
+    cube = torch.tensor([(0, x + 1, y + 1, z + 1) for x, y, z in CUBE], dtype=torch.int32)
+    numbers = torch.arange(1.0, 28.0)[:, None]
+    for tap, offset in enumerate(offsets):
+        found = read_public(impulse_network(tap, offsets.index((0, 0, 0))), origin)
+        network = found.model.build(found.in_channels).eval()
+        network.load_state_dict(found.backbone)
+        seen = logits(network, found.classifier, numbers, cube)[CUBE.index((0, 0, 0)), 0]
+        assert float(seen) == pytest.approx(1 + CUBE.index(offset), rel=1e-3)
+
+
+def test_a_network_of_sts_read_as_one_of_minkowski_is_another_one_and_is_doubted():
+    state = impulse_network(1, 0)
+    state = {k: v[None] if k.endswith("kernel") and v.ndim == 2 else v for k, v in state.items()}
+    right, wrong = read_public(state, "sts"), read_public(state, "minkowski")
+    assert not torch.equal(right.backbone["block8.0.conv1.kernel"], wrong.backbone["block8.0.conv1.kernel"])
+    assert "--from sts" in wrong.notes[0] and right.notes == ()
+
+
+def test_networks_of_sts_survive_the_round_trip_in_their_own_order():
+    network, classifier, _ = case("minkowski")
+    state = write_public(network, classifier, "sts")
+    found = read_public(state, "sts")
+    own = network.state_dict()
+    assert all(torch.equal(found.backbone[key], own[key]) for key in own)
+    assert not torch.equal(state["block1.0.conv1.kernel"], own["block1.0.conv1.kernel"])
+    assert torch.equal(state["conv0p1s1.kernel"], own["conv0p1s1.kernel"])
+
+
+def test_the_newer_spunet_has_its_own_eps():
+    _, _, state = case("spconv")
+    assert read_public(state, "spconv").model.resolved()["bn_eps"] == 1e-3
+    assert read_public(state, "spconv_v1m2").model.resolved()["bn_eps"] == 1e-5
+
+
 def test_axes_of_a_kernel_keep_their_places():
     # One number, at x = 2, y = 0, z = 1 of a 3^3 kernel from channel 1 to channel 0: tap 2 + 3 * 0 + 9 * 1.
     theirs = torch.zeros(1, 3, 3, 3, 2)

@@ -57,6 +57,18 @@ def test_tau_log_pi_is_taken_from_the_logits(unbalanced: Path, tiny_store: Path)
     torch.testing.assert_close(logits[2.0], expected)
 
 
+def test_the_classifier_of_a_run_is_normalised_as_asked(run: Path, tiny_store: Path) -> None:
+    scene = Store.open(tiny_store).load("val0")
+    trained = load_run(run, device="cpu", logit_adjustment_tau=0.0, tau_normalisation=1.0)
+    prediction = trained.segmenter(trained.pipeline.eval_batch([scene]))
+    vectors = torch.nn.functional.normalize(
+        load_run(run, device="cpu").segmenter.head.classifier.weight, dim=1
+    )
+    torch.testing.assert_close(prediction.logits, prediction.features @ vectors.T)
+    plain, normalised = (evaluate(run, device="cpu", tau_normalisation=tau) for tau in (0.0, 1.0))
+    assert (plain.report.confusion.counts != normalised.report.confusion.counts).any()
+
+
 def test_a_strong_adjustment_predicts_the_rarest_class_everywhere(unbalanced: Path) -> None:
     result = evaluate(unbalanced, checkpoint="last", device="cpu", logit_adjustment_tau=1000.0)
     assert result.report.confusion.counts[:, 2].sum() == result.report.confusion.counts.sum()

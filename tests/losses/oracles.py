@@ -76,8 +76,10 @@ def pat(logits: Tensor, labels: list[int], homogenize: str, temperature: float, 
     if homogenize == "mean":
         return mean(list(class_means.values()))
     norms = {}
+    plain = row_cross_entropies(logits / temperature, labels)
     for c in classes:
-        (gradient,) = torch.autograd.grad(class_means[c], logits, retain_graph=True)
+        of_class = mean([plain[i] for i in rows if labels[i] == c])
+        (gradient,) = torch.autograd.grad(of_class, logits, retain_graph=True)
         norms[c] = math.sqrt(sum(float(g) ** 2 for g in gradient.sum(0)))
     average = sum(norms.values()) / len(norms)
     return mean([class_means[c] * (average / norms[c]) for c in classes])

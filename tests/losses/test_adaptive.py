@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from losses import oracles
 from torch import Tensor
 
-from pointseg.losses import PixelAdaptive
-from pointseg.losses.adaptive import PixelAdaptiveConfig, adaptive_row_losses
+from pointseg.losses import ClassMeanCrossEntropy, ClassPrior, PixelAdaptive
+from pointseg.losses.adaptive import adaptive_row_losses
+from pointseg.losses.cross_entropy import CrossEntropy
+from pointseg.losses.facts import BatchFacts
 
 #: Six classes: 2 and 5 are absent, 3 has one row, two rows are ignored.
 LABELS = torch.tensor([0, 0, 1, -100, 1, 3, 0, 4, 4, -100, 0, 1])
@@ -67,17 +69,20 @@ def test_value_and_gradient_equal_the_loops(homogenize: str, detach: bool, tempe
     torch.testing.assert_close(torch.autograd.grad(loss, logits)[0], torch.autograd.grad(expected, logits)[0])
 
 
-@pytest.mark.parametrize("options", [{"homogenize": "none"}, {}, {"code_exact": True}, {"temperature": 3.0}])
+@pytest.mark.parametrize(
+    "options", [{"homogenize": "none"}, {"homogenize": "mean"}, {"homogenize": "mean", "temperature": 3.0}]
+)
 def test_the_module_passes_gradcheck(options: dict[str, object]) -> None:
     adaptive = PixelAdaptive(**options)  # type: ignore[arg-type]
     assert torch.autograd.gradcheck(lambda z: adaptive(z, LABELS), normal(12, 6).requires_grad_())
 
 
-def test_the_released_loss_is_the_row_mean_over_k() -> None:
+def test_the_class_prior_runs_from_class_means_to_the_row_mean() -> None:
     logits = normal(12, 6)
-    torch.testing.assert_close(
-        PixelAdaptive(code_exact=True)(logits, LABELS), PixelAdaptive(homogenize="none")(logits, LABELS) / 6
-    )
+    rows = PixelAdaptive(homogenize="none")(logits, LABELS)
+    frequency = PixelAdaptive(homogenize="mean", prior=ClassPrior(1.0))(logits, LABELS)
+    torch.testing.assert_close(frequency, rows)
+    assert abs(float(PixelAdaptive(homogenize="mean")(logits, LABELS) - rows)) > 1e-3
 
 
 @pytest.mark.parametrize("homogenize", ["mean", "gradient_norm"])
@@ -93,11 +98,19 @@ def class_gradient_norms(adaptive: PixelAdaptive, logits: Tensor) -> Tensor:
     return torch.stack([gradient[c == LABELS].sum(0).norm() for c in (0, 1, 3, 4)])
 
 
-def test_gradient_norm_makes_the_norms_of_the_classes_equal() -> None:
-    norms = class_gradient_norms(PixelAdaptive(homogenize="gradient_norm"), 2 * normal(12, 6))
-    torch.testing.assert_close(norms, norms[:1].expand(4))
-    uneven = class_gradient_norms(PixelAdaptive(homogenize="mean"), 2 * normal(12, 6))
-    assert float(uneven.max() / uneven.min()) > 1.2
+def test_gradient_norm_makes_the_cross_entropy_of_the_classes_equally_strong() -> None:
+    logits = (2 * normal(12, 6)).requires_grad_()
+    adaptive = PixelAdaptive()
+    rows = F.cross_entropy(logits, LABELS, ignore_index=-100, reduction="none")
+    (plain,) = torch.autograd.grad(rows.sum(), logits)
+    gradient = torch.stack([plain[c == LABELS].sum(0) for c in range(6)])
+    counts = torch.tensor([4, 3, 0, 1, 2, 0])
+    facts = BatchFacts(counts, counts, torch.tensor(1))
+    weights = adaptive.class_weights(gradient, facts)
+    strength = (weights * gradient.norm(dim=1) / counts.clamp(min=1))[[0, 1, 3, 4]]
+    torch.testing.assert_close(strength, strength[:1].expand(4))
+    unweighted = gradient.norm(dim=1)[[0, 1, 3, 4]] / counts[[0, 1, 3, 4]]
+    assert float(unweighted.max() / unweighted.min()) > 1.2
 
 
 def test_the_class_weight_of_gradient_norm_is_capped() -> None:
@@ -115,30 +128,50 @@ def test_classes_that_are_all_certain_have_no_weight_to_share() -> None:
     assert float(PixelAdaptive(homogenize="gradient_norm")(logits, torch.tensor([0, 1]))) == 0.0
 
 
-def test_norms_are_followed_and_saved() -> None:
-    adaptive = PixelAdaptive(homogenize="gradient_norm", rho=0.25)
-    adaptive(normal(12, 6), LABELS)
-    first = adaptive.gradient_norms.clone()
-    assert first.isfinite().tolist() == [True, True, False, True, True, False]
-    adaptive(normal(12, 6, seed=1), LABELS)
-    batch = PixelAdaptive(homogenize="gradient_norm")
-    batch(normal(12, 6, seed=1), LABELS)
-    expected = torch.where(first.isinf(), first, 0.75 * first + 0.25 * batch.gradient_norms)
-    torch.testing.assert_close(adaptive.gradient_norms, expected)
-    restored = PixelAdaptive(homogenize="gradient_norm", rho=0.25)
-    restored.load_state_dict(adaptive.state_dict())
-    logits = normal(12, 6, seed=2)
-    assert restored(logits, LABELS).item() == adaptive(logits, LABELS).item()
+def trained_logits(steps: int) -> tuple[Tensor, Tensor]:
+    """Logits of a linear classifier after some steps of class-mean cross entropy on a long tail."""
+    labels = torch.arange(6).repeat_interleave(torch.tensor([400, 200, 100, 50, 20, 5]))
+    features = 1.2 * normal(6, 8, seed=3)[labels] + normal(len(labels), 8, seed=4)
+    weight = torch.zeros(6, 8, dtype=torch.float64, requires_grad=True)
+    moves = torch.optim.Adam([weight], lr=0.05)
+    for _ in range(steps):
+        loss = ClassMeanCrossEntropy()(features @ weight.T, labels)
+        (weight.grad,) = torch.autograd.grad(loss, weight)
+        moves.step()
+    return (features @ weight.T).detach(), labels
+
+
+def cosine(first: torch.nn.Module, second: torch.nn.Module, logits: Tensor, labels: Tensor) -> float:
+    logits = logits.clone().requires_grad_()
+    a, b = (torch.autograd.grad(loss(logits, labels), logits)[0].flatten() for loss in (first, second))
+    return float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+
+
+def test_at_even_scores_pat_is_class_mean_cross_entropy_and_says_so() -> None:
+    logits, labels = trained_logits(0)
+    assert cosine(PixelAdaptive(), ClassMeanCrossEntropy(), logits, labels) > 0.9999
+    assert "at random weights every form is class-mean cross entropy" in " ".join(
+        str(PixelAdaptive.__doc__).split()
+    )
+
+
+def test_later_both_parts_of_pat_matter() -> None:
+    logits, labels = trained_logits(150)
+    adaptive = PixelAdaptive()
+    assert cosine(adaptive, ClassMeanCrossEntropy(), logits, labels) < 0.99
+    assert cosine(adaptive, PixelAdaptive(homogenize="none"), logits, labels) < 0.99
+    # A sure row of a class that weighs much: PCLA halves it, homogenisation does not.
+    assert cosine(PixelAdaptive(homogenize="none"), CrossEntropy(), logits, labels) < 0.9999
 
 
 @pytest.mark.parametrize("homogenize", ["none", "mean", "gradient_norm"])
 @pytest.mark.parametrize("labels", [torch.full((4,), -100), torch.zeros(0, dtype=torch.int64)])
 def test_without_a_labelled_row_the_loss_is_a_connected_zero(homogenize: str, labels: Tensor) -> None:
-    adaptive = PixelAdaptive(homogenize=homogenize, num_classes=3)
+    adaptive = PixelAdaptive(homogenize=homogenize)
     logits = torch.randn(len(labels), 3, requires_grad=True)
     loss = adaptive(logits, labels)
     loss.backward()
-    assert float(loss.detach()) == 0.0 and bool(adaptive.gradient_norms.isinf().all())
+    assert float(loss.detach()) == 0.0
     assert logits.grad is not None and not logits.grad.any()
 
 
@@ -170,18 +203,11 @@ def test_half_precision_logits_are_summed_in_float32(dtype: torch.dtype) -> None
         ({"temperature": 0.0}, "temperature must be a positive number"),
         ({"temperature": math.nan}, "temperature must be a positive number"),
         ({"homogenize": "median"}, "homogenize must be none, mean or gradient_norm"),
-        ({"rho": 0.0}, "rho must lie in"),
-        ({"code_exact": True, "homogenize": "gradient_norm"}, "leave one of the two out"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PixelAdaptive(**options)  # type: ignore[arg-type]
-
-
-def test_configurations_are_checked_when_they_are_read() -> None:
-    with pytest.raises(ValueError, match="leave one of the two out"):
-        PixelAdaptiveConfig(code_exact=True, homogenize="gradient_norm")
 
 
 def test_a_label_that_is_no_class_is_refused_with_a_hint() -> None:

@@ -62,13 +62,15 @@ def test_a_step_against_the_gradient_lowers_the_loss(term: LossTerm, make_rows: 
     rows = make_rows(branches=2 if isinstance(term, IgnoredProbability) else 1)
     loss = value(term.eval(), rows)
     loss.backward()
-    inputs = [*(branch.logits for branch in rows.branches), rows.features]
+    assert rows.classifier_weight is not None
+    inputs = [*(branch.logits for branch in rows.branches), rows.features, rows.classifier_weight]
     assert any(bool(leaf.grad.any()) for leaf in inputs if leaf.grad is not None)
 
     def moved(leaf: Tensor) -> Tensor:
         return leaf if leaf.grad is None else leaf - 1e-3 * leaf.grad
 
     lower = replace(with_logits(rows, moved), features=moved(rows.features))
+    lower = replace(lower, classifier_weight=moved(rows.classifier_weight))
     assert value(term, lower).item() < loss.item()
 
 

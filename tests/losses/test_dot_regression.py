@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from pointseg.config import ConfigError, load_config
 from pointseg.core.simplex import simplex_etf
 from pointseg.experiment import Experiment
+from pointseg.losses.class_prior import ClassPrior
 from pointseg.losses.dot_regression import DotRegression
 
 VECTORS = simplex_etf(4, 5, dtype=torch.float64)
@@ -21,6 +23,22 @@ def test_a_feature_along_another_class_costs_half_the_square_of_the_miss() -> No
     # The cosine between two of four simplex vectors is -1/3.
     loss = DotRegression()(VECTORS[:1], torch.tensor([1]), VECTORS)
     assert loss.item() == pytest.approx(0.5 * (4 / 3) ** 2)
+
+
+def test_the_lengths_of_the_released_code_make_it_a_mean_of_class_means() -> None:
+    """Class vectors of length sqrt(gamma / n_c), averaged over rows, by its formula."""
+    features = torch.randn(8, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, 0, 0, 0, 0, 2, 2, 3])
+    counts = torch.tensor([5.0, 0.0, 2.0, 1.0], dtype=torch.float64)
+    gamma = 8 / 3
+    length = (gamma / counts)[labels].sqrt()
+    cosine = (F.normalize(features, dim=1) * VECTORS[labels]).sum(1)
+    expected = 0.5 * (length * cosine - length).square().mean()
+    torch.testing.assert_close(DotRegression()(features, labels, VECTORS), expected)
+    means = torch.stack([0.5 * (cosine[labels == c] - 1).square().mean() for c in (0, 2, 3)])
+    torch.testing.assert_close(expected, means.mean())
+    equal_lengths = DotRegression(ClassPrior(1.0))(features, labels, VECTORS)
+    torch.testing.assert_close(equal_lengths, 0.5 * (cosine - 1).square().mean())
 
 
 def test_other_classes_do_not_push() -> None:

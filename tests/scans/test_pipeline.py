@@ -185,6 +185,12 @@ def test_features_stand_in_the_order_they_are_named() -> None:
     assert first[:5] == pytest.approx([1, 0, -0.5, 0.5, -0.3])
 
 
+def test_the_three_scales_of_colour_are_those_of_their_code_bases() -> None:
+    point = Scene("s", np.zeros((1, 3), np.float32), np.array([[0, 255, 51]], dtype=np.uint8))
+    row = pipeline(features=("color", "color_unit", "color_half")).eval_batch([point]).features[0].tolist()
+    assert row == pytest.approx([-1, 1, -0.6, 0, 1, 0.2, -0.5, 0.5, -0.3])
+
+
 def test_a_scene_without_color_gives_zeros() -> None:
     grey = replace(scene("s"), rgb=None)
     assert not bool(pipeline(features=("color", "color_half")).eval_batch([grey]).features.any())

@@ -66,9 +66,23 @@ def experiment(method: str, store: Path, *overrides: str) -> Experiment:
     )
 
 
+@pytest.fixture(scope="module")
+def baseline(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run for the methods that begin with a trained network."""
+    out = tmp_path_factory.mktemp("baseline") / "run"
+    train(
+        experiment("label_smoothing", store, "train.steps=1"), out, device="cpu", console=Console(quiet=True)
+    )
+    return out
+
+
 @pytest.mark.parametrize("method", shipped("method"))
-def test_a_shipped_method_trains_and_is_evaluated(method: str, store: Path, tmp_path: Path) -> None:
+def test_a_shipped_method_trains_and_is_evaluated(
+    method: str, store: Path, baseline: Path, tmp_path: Path
+) -> None:
     options = ["data.paste.min_points=10"] if method == "paste" else []
+    if method in ("crt", "tilted_trained"):
+        options = [f"train.init_from={baseline}"]
     chosen = experiment(method, store, *options)
     result = train(chosen, tmp_path, device="cpu", console=Console(quiet=True))
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -83,7 +97,7 @@ def test_what_a_loss_learns_is_trained_with_the_network_and_resumed(store: Path,
     """Region rebalance has a classifier of its own."""
     import torch
 
-    chosen = experiment("region_rebalance", store, "data.val_split=null")
+    chosen = experiment("region_classifier", store, "data.val_split=null")
     train(chosen, tmp_path / "whole", device="cpu", console=Console(quiet=True))
     train(chosen, tmp_path / "parts", device="cpu", console=Console(quiet=True), stop_after=1)
     key = "terms.regions.classifier.weight"

@@ -1,4 +1,4 @@
-"""Region rebalance: an auxiliary classifier of the mean feature of each class, balanced by a prior."""
+"""An auxiliary classifier of the mean feature of each class, balanced by a prior: after Region Rebalance."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from pointseg.core.labels import LabelSpace
@@ -20,23 +21,29 @@ from pointseg.losses.row_loss import labelled_rows
 Scope = Literal["sample", "batch"]
 
 
-class RegionRebalance(LossTerm):
-    """Cross entropy of a linear classifier on region means + log prior, averaged over the regions.
+class RegionClassifier(LossTerm):
+    """Cross entropy of a classifier of region means + log prior, averaged over the regions.
 
-    A region is the rows of one class in one sample (scene, image). The classifier is learned, and used in
-    training only.
+    A region is the rows of one class in the batch. The classifier is a linear layer, ReLU and a linear layer
+    with K + 1 outputs, the last for what is no class; it is learned, and used in training only.
+
+    This is one of the parts of Region Rebalance, and so not called by its name: the released code also
+    classifies regions as predicted, whose logits it adds to those of the pixels in training and at inference.
 
     Args:
         num_classes: K.
         feature_dim: D.
         prior: (K,) positive numbers, such as the training samples with each class; None for no prior.
-        scope: ``sample``, or ``batch``: all rows of a class make one region.
+        scope: ``batch``, as released, or ``sample``: the rows of a class in each sample (scene, image) make a
+            region.
+        smoothing: share of the target that the other outputs have together.
         ignore_index: label of rows to leave out.
 
     Shapes: features (N, D) with labels (N,) and sample (N,), or (B, D, H, W) with (B, H, W), where each image
     is a sample; returns a scalar, 0 and connected if there is no labelled row.
 
-    Source: Cui et al., "Region Rebalance for Long-Tailed Semantic Segmentation", arXiv 2204.01969.
+    Source: Cui et al., "Region Rebalance for Long-Tailed Semantic Segmentation", arXiv 2204.01969, and its
+    released code (``region_gt cls`` in rr.py).
     """
 
     log_prior: Tensor | None
@@ -47,15 +54,22 @@ class RegionRebalance(LossTerm):
         feature_dim: int,
         *,
         prior: Tensor | None = None,
-        scope: Scope = "sample",
+        scope: Scope = "batch",
+        smoothing: float = 0.0,
         ignore_index: int = IGNORE,
     ) -> None:
         super().__init__()
         if scope not in ("sample", "batch"):
             raise ValueError(f"scope must be sample or batch; got {scope!r}.")
         self.num_classes, self.scope, self.ignore_index = num_classes, scope, ignore_index
-        self.classifier = nn.Linear(feature_dim, num_classes)
-        self.register_buffer("log_prior", None if prior is None else log_prior(prior, num_classes))
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing must lie in [0, 1); got {smoothing}.")
+        self.smoothing = smoothing
+        self.hidden = nn.Linear(feature_dim, feature_dim)
+        self.classifier = nn.Linear(feature_dim, num_classes + 1)
+        # What is no class has the log prior 0, as released.
+        balanced = None if prior is None else F.pad(log_prior(prior, num_classes), (0, 1))
+        self.register_buffer("log_prior", balanced)
 
     @property
     def linear(self) -> bool:  # type: ignore[override]
@@ -91,31 +105,40 @@ class RegionRebalance(LossTerm):
 
     def _loss(self, means: Tensor, counts: Tensor) -> Tensor:
         """Sum over the regions with a row of the cross entropy of (M, D) means, classes in turn."""
-        weight, bias = self.classifier.weight.to(means.dtype), self.classifier.bias.to(means.dtype)
-        logits = F.linear(means, weight, bias)
+        logits = _linear(self.classifier, F.relu(_linear(self.hidden, means)))
         if self.log_prior is not None:
             logits = logits + self.log_prior.to(logits.dtype)
         classes = torch.arange(len(means), device=means.device) % self.num_classes
         target = torch.where(counts > 0, classes, IGNORE)
-        return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
+        # torch spreads its smoothing over all outputs, the target's included.
+        spread = self.smoothing * (self.num_classes + 1) / self.num_classes
+        return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum", label_smoothing=spread)
 
 
-class RegionRebalanceConfig(LossConfig):
-    """Options of :class:`RegionRebalance`.
+def _linear(layer: nn.Linear, rows: Tensor) -> Tensor:
+    return F.linear(rows, layer.weight.to(rows.dtype), layer.bias.to(rows.dtype))
+
+
+class RegionClassifierConfig(LossConfig):
+    """Options of :class:`RegionClassifier`.
 
     Args:
         prior: ``sample_frequency``: number of training samples with each class; or ``none``.
-        scope: ``sample`` or ``batch``.
+        scope: ``batch`` or ``sample``.
+        smoothing: see there.
     """
 
     trains_classifier: ClassVar[bool] = False
 
-    type: Literal["region_rebalance"] = "region_rebalance"
+    type: Literal["region_classifier"] = "region_classifier"
     prior: Literal["sample_frequency", "none"] = "sample_frequency"
-    scope: Scope = "sample"
+    scope: Scope = "batch"
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> RegionRebalance:
+    ) -> RegionClassifier:
         prior = None if self.prior == "none" else training_counts(statistics, "samples")
-        return RegionRebalance(statistics.num_classes, feature_channels, prior=prior, scope=self.scope)
+        return RegionClassifier(
+            statistics.num_classes, feature_channels, prior=prior, scope=self.scope, smoothing=self.smoothing
+        )
