@@ -67,7 +67,8 @@ def _fill(
                 continue
             break
 
-    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+    # Of high priority: its small kernels go between the large ones of the network, or a batch comes too late.
+    stream = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
     try:
         # Without a stream this does nothing.
         with torch.cuda.stream(stream):
