@@ -70,6 +70,9 @@ class LabelSpace:
         if unknown:
             raise ValueError(f"Label set {self.name!r}: unknown groups {sorted(unknown)}; expected {GROUPS}.")
 
+    def __repr__(self) -> str:
+        return f"LabelSpace({self.name!r}, {self.num_classes} classes)"
+
     @property
     def num_classes(self) -> int:
         return len(self.raw_ids)

@@ -59,6 +59,10 @@ class Source:
     label_space: LabelSpace
     entries: Mapping[str, Mapping[str, Any]]
 
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{name} {len(names)}" for name, names in self.splits().items())
+        return f"{type(self).__name__}({str(self.path)!r}, {self.label_space!r}, {self.members}: {splits})"
+
     def has_labels(self, name: str) -> bool:
         """Whether a scene or image is labelled."""
         raise TypeError(f"{type(self).__name__} must define has_labels(name).")

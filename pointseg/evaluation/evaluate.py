@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pointseg.core.durable import write_json
 from pointseg.core.image import ImageScene
 from pointseg.core.memory import keep_freed_memory
 from pointseg.core.prediction import ScenePrediction
@@ -26,7 +27,6 @@ from pointseg.evaluation.collapse import CollapseReport, print_collapse
 from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report, print_report
-from pointseg.evaluation.score import write_json
 from pointseg.formats.label_text import write_labels
 from pointseg.prediction.predict import predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run
@@ -52,6 +52,9 @@ class Evaluation:
     step: int
     collapse: CollapseReport
 
+    def __repr__(self) -> str:
+        return f"Evaluation({len(self.scenes)} scenes, {self.views} views, step {self.step}: {self.report!r})"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.report.to_dict(),
@@ -64,16 +67,16 @@ class Evaluation:
 
 
 def evaluate(
-    run_folder: Path,
+    run_folder: Path | str,
     *,
     split: str = "val",
     views: int | None = None,
     checkpoint: Literal["best", "last"] = "best",
-    data: Path | None = None,
+    data: Path | str | None = None,
     device: str = "auto",
     engine: str | None = None,
-    json_path: Path | None = None,
-    save_text: Path | None = None,
+    json_path: Path | str | None = None,
+    save_text: Path | str | None = None,
     classes: bool = False,
     logit_adjustment_tau: float | None = None,
 ) -> Evaluation:
@@ -104,7 +107,7 @@ def evaluate(
         logit_adjustment_tau=logit_adjustment_tau,
         engine=engine,
     )
-    store = run.open_data(data)
+    store = run.open_data(None if data is None else Path(data))
     if store.label_space != run.label_space:
         raise ValueError(
             f"{store.path} is prepared for label set {store.label_space.name!r}, the run was trained for "
@@ -125,15 +128,14 @@ def evaluate(
             assert scene.raw_label is not None
             confusion.update(run.label_space.encode(scene.raw_label), prediction.train_index)
             if save_text is not None:
-                _save_text(save_text, run, scene, prediction)
+                _save_text(Path(save_text), run, scene, prediction)
     report = Report.from_confusion(confusion, run.label_space)
     unlabelled = tuple(name for name in names if name not in set(labelled))
     result = Evaluation(report, tuple(labelled), unlabelled, views, run.step, watch.report())
     _show(result, split, store, classes=classes)
     if json_path is not None:
-        write_json(
-            json_path, {"run": str(run_folder), "split": split, "checkpoint": checkpoint} | result.to_dict()
-        )
+        about = {"run": str(run_folder), "split": split, "checkpoint": checkpoint}
+        write_json(Path(json_path), about | result.to_dict())
     return result
 
 

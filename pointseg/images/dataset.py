@@ -101,7 +101,8 @@ class ImageData(DataConfig):
         )
 
 
-@dataclass(frozen=True)
+# How it is shown is said by Source.
+@dataclass(frozen=True, repr=False)
 class ImageSet(Source):
     """Images and labels in folders, opened for reading.
 

@@ -30,6 +30,9 @@ class Validation:
     report: Report
     collapse: CollapseReport
 
+    def __repr__(self) -> str:
+        return f"Validation({self.report!r})"
+
 
 def validate(
     network: nn.Module,
