@@ -1,13 +1,14 @@
 """The Triton kernels, run by Triton's interpreter, against a loop over triples in float64."""
 
 import weakref
+from importlib.util import find_spec
 
 import pytest
 import torch
 from host_waits import HostWaits
 from oracle import convolve_by_triples, kernel_triples, random_coords, weight_gradient_by_triples
 
-from pointseg.sparse import Grid, engines
+from pointseg.sparse import Grid, engines, proof
 
 pytest.importorskip("triton")
 
@@ -25,6 +26,7 @@ from pointseg.sparse.backends.triton.tuning import forward_tiles, weight_tiles
 from pointseg.sparse.neighbours import pairs_of
 
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
+OTHERWISE = "spconv_triton" if find_spec("spconv_triton") else "reference"
 pytestmark = pytest.mark.skipif(not INTERPRETED, reason="kernels were compiled; see scripts/gpu_check.py")
 
 
@@ -304,11 +306,12 @@ def test_sorted_rows_skip_more_taps_than_unsorted_ones():
 
 @pytest.mark.parametrize(
     ("capability", "interpret", "chosen"),
-    [((9, 0), "0", "triton"), ((7, 5), "0", "reference"), ((9, 0), "1", "reference")],
+    [((9, 0), "0", "triton"), ((7, 5), "0", OTHERWISE), ((9, 0), "1", "reference")],
 )
 def test_auto_takes_triton_on_a_gpu_that_can_run_it(monkeypatch, capability, interpret, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(proof, "unproven", lambda *_: None)
     monkeypatch.setenv("TRITON_INTERPRET", interpret)
     engines._choose.cache_clear()
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from pointseg.core.durable import write_json
+from pointseg.sparse.device_cache import device_file
 
 _log = logging.getLogger(__name__)
 _REPEATS = 5
@@ -137,15 +138,8 @@ def _milliseconds(tile: Tile, run: Callable[[Tile], object]) -> float:
 
 
 def cache_file(device_name: str, folder: Path | None = None) -> Path:
-    """Where the choices for a device lie: ``POINTSEG_CACHE``, or ``pointseg`` in the user's cache folder."""
-    import triton
-
-    if folder is None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(os.environ.get("POINTSEG_CACHE") or Path(home) / "pointseg")
-    words = [device_name, f"torch{torch.__version__}", f"triton{triton.__version__}"]
-    safe = "".join(c if c.isalnum() or c in ".+" else "-" for c in "_".join(words))
-    return folder / f"tiles_{safe}.json"
+    """Where the choices for a device lie, see :func:`pointseg.sparse.device_cache.device_file`."""
+    return device_file("tiles", device_name, folder=folder)
 
 
 def load_choices(path: Path) -> dict[str, Tile]:
