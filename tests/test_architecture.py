@@ -7,9 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-#: What a room with a verb may use: the vocabulary, the data, the networks and what an experiment is.
+#: What a room with a verb may use: the vocabulary, the networks and what an experiment is. Not the kinds of
+#: data: it asks the experiment's, and whether that is of scans or of images makes no difference to it.
 BELOW = {
-    *("core", "config", "formats", "data", "scans", "images", "models", "losses", "optim", "sparse"),
+    *("core", "config", "formats", "data", "models", "losses", "optim", "sparse"),
     "experiment",
 }
 #: The rooms with verbs.
@@ -28,7 +29,7 @@ ALLOWED = {
     "models": {"core", "config", "sparse"},
     "losses": {"core", "config"},
     "optim": {"config"},
-    "data": {"core", "config"},
+    "data": {"core", "config", "formats"},
     "scans": {"core", "config", "data", "formats"},
     "images": {"core", "config", "data", "formats"},
     "synthetic": {"core", "formats"},
@@ -38,8 +39,9 @@ ALLOWED = {
     "evaluation": {*BELOW, "runs", "prediction"},
     "training": {*BELOW, "runs", "prediction", "evaluation"},
     "submission": {*BELOW, "runs", "prediction", "evaluation"},
-    "view": {*BELOW, "runs", "prediction", "evaluation"},
-    "convert": {*BELOW, "runs"},
+    # A store is shown without a run, and a converted checkpoint is of scans.
+    "view": {*BELOW, "scans", "runs", "prediction", "evaluation"},
+    "convert": {*BELOW, "scans", "runs"},
     "prepare": {"core", "data", "formats", "scans", "images"},
     "bench": {"core", "models", "sparse"},
     "doctor": {"bench", "core", "sparse"},

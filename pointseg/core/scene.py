@@ -53,3 +53,8 @@ class Scene:
     @property
     def num_vertices(self) -> int:
         return self.xyz_m.shape[0]
+
+    @property
+    def picture_size(self) -> None:
+        """None: its rows are points in space and no picture."""
+        return None

@@ -1,44 +1,18 @@
-"""Source: what training and evaluation ask of a data set, be it a store of scans or folders of images;
-DataConfig: the options that all of them have.
-"""
+"""Source: what training and evaluation ask of a data set, be it a store of scans or folders of images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field
 
-from pointseg.config import Config
-from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
+from pointseg.core.member import Member
 from pointseg.core.scene import Scene
 from pointseg.core.statistics import ClassStatistics
-
-
-class DataConfig(Config):
-    """Base of the options of data sets; each derives from it and adds ``kind`` and ``type: Literal[...]``.
-
-    Args:
-        path: its folder.
-        train_split: split to train on.
-        val_split: split to validate on, or None for no validation.
-        passes: how often an epoch goes through the scenes; it scales ``train.epochs`` and nothing else.
-        repeat_threshold: scenes with a class that fewer than this share of the scenes hold come more
-            often, see ``pointseg.training.sampling``; an epoch has as many scenes as without. None: all
-            scenes alike.
-    """
-
-    kind: ClassVar[Literal["scans", "images"]]
-
-    path: Path
-    train_split: str = "train"
-    val_split: str | None = "val"
-    passes: int = Field(default=1, ge=1)
-    repeat_threshold: float | None = Field(default=None, gt=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -67,11 +41,11 @@ class Source:
         """Whether a scene or image is labelled."""
         raise TypeError(f"{type(self).__name__} must define has_labels(name).")
 
-    def load(self, name: str) -> Scene | ImageScene:
+    def load(self, name: str) -> Member:
         """A scene or image as it lies on disk, every vertex or pixel of it."""
         raise TypeError(f"{type(self).__name__} must define load(name).")
 
-    def read(self, name: str) -> Scene | ImageScene:
+    def read(self, name: str) -> Member:
         """A scene or image in memory, with what training needs of it."""
         raise TypeError(f"{type(self).__name__} must define read(name).")
 

@@ -18,10 +18,9 @@ from rich.progress import (
 )
 
 from pointseg.core.durable import write_json
-from pointseg.core.image import ImageScene
+from pointseg.core.member import Member
 from pointseg.core.memory import keep_freed_memory
 from pointseg.core.prediction import ScenePrediction
-from pointseg.core.scene import Scene
 from pointseg.data.source import Source
 from pointseg.evaluation.collapse import CollapseReport, print_collapse
 from pointseg.evaluation.collapse_watch import CollapseWatch
@@ -141,7 +140,7 @@ def evaluate(
 
 def predict_store(
     run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None
-) -> Iterator[tuple[Scene | ImageScene, ScenePrediction]]:
+) -> Iterator[tuple[Member, ScenePrediction]]:
     """Each scene of a store with its prediction, under a progress bar with the time left."""
     options = run.experiment.evaluate
     if run.device.type == "cpu":
@@ -168,7 +167,7 @@ def predict_store(
             yield scene, next(predicted)
 
 
-def _save_text(folder: Path, run: TrainedRun, scene: Scene | ImageScene, prediction: ScenePrediction) -> None:
+def _save_text(folder: Path, run: TrainedRun, scene: Member, prediction: ScenePrediction) -> None:
     assert scene.raw_label is not None
     for part, raw_id in (("pred", run.label_space.decode(prediction.train_index)), ("gt", scene.raw_label)):
         (folder / part).mkdir(parents=True, exist_ok=True)

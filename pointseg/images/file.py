@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -26,6 +28,27 @@ def read_image_file(path: Path) -> ImageScene:
     with open_image(path) as opened:
         rgb = np.array(decoded(path, opened), dtype=np.uint8)
     return ImageScene(path.stem, rgb.shape[0], rgb.shape[1], rgb.reshape(-1, 3))
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image from a file, and how it is written back with classes."""
+
+    unit: ClassVar[str] = ImageScene.unit
+
+    scene: ImageScene
+
+    def write_labelled(
+        self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool
+    ) -> None:
+        """A PNG of raw ids, see :func:`write_class_image`.
+
+        Raises:
+            ValueError: if the colours of the photograph are asked for.
+        """
+        if keep_colors:
+            raise ValueError(f"{path}: a PNG of classes has no room for the colours of the photograph.")
+        write_class_image(path, self.scene, prediction, label_space)
 
 
 def write_class_image(

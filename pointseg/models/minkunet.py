@@ -191,6 +191,10 @@ class MinkUNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self._initialise()
 
+    def recompute_activations(self) -> None:
+        """From now on, set :attr:`checkpoint_activations`."""
+        self.checkpoint_activations = True
+
     def _initialise(self) -> None:
         """Kaiming normal, fan out, for all but the transposed convolutions, as in the examples."""
         for module in self.modules():

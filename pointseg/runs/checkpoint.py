@@ -13,8 +13,9 @@ from pointseg.config import changed
 from pointseg.core.distributed import choose_device
 from pointseg.core.durable import writing
 from pointseg.core.labels import LabelSpace
+from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
-from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.experiment import Experiment
 from pointseg.models.segmenter import Segmenter
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine, known_engine
@@ -39,7 +40,7 @@ class TrainedRun:
     experiment: Experiment
     label_space: LabelSpace
     segmenter: Segmenter
-    pipeline: AnyPipeline
+    pipeline: Pipeline
     device: torch.device
     step: int
 

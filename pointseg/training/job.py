@@ -16,9 +16,10 @@ from pointseg.core.batch import Batch
 from pointseg.core.distributed import Processes
 from pointseg.core.seeds import derived_seed
 from pointseg.core.statistics import ClassStatistics
+from pointseg.data.kind import Pipeline
 from pointseg.data.reader import SceneReader
 from pointseg.data.source import Source
-from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.experiment import Experiment
 from pointseg.sparse.engines import AUTO, current_engine
 from pointseg.training.loader import BatchPlan, train_loader
 from pointseg.training.prefetch import prefetch
@@ -52,7 +53,7 @@ class TrainingJob:
     val_names: tuple[str, ...]
     plan: BatchPlan
     reader: SceneReader
-    pipeline: AnyPipeline
+    pipeline: Pipeline
     total_steps: int
 
     @classmethod
@@ -92,7 +93,7 @@ class TrainingJob:
             train_names=train_names,
             val_names=() if data.val_split is None else labelled(store, data.val_split),
             plan=plan,
-            reader=data.build_reader(store, train_names, seed=experiment.seed),  # type: ignore[arg-type]
+            reader=data.build_reader(store, train_names, seed=experiment.seed),
             pipeline=experiment.build_pipeline(store.label_space, processes.device),
             total_steps=total_steps,
         )

@@ -13,7 +13,8 @@ from pointseg.core.batch import Batch
 from pointseg.core.distributed import Processes
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
-from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.data.kind import Pipeline
+from pointseg.experiment import Experiment
 from pointseg.losses.base import Objective
 from pointseg.models.segmenter import Segmenter
 from pointseg.optim.average import WeightAverage
@@ -72,14 +73,14 @@ class TrainingState:
         experiment: Experiment,
         statistics: ClassStatistics,
         label_space: LabelSpace,
-        pipeline: AnyPipeline,
+        pipeline: Pipeline,
         processes: Processes,
     ) -> tuple[TrainingState, str]:
         """The state before the first step, the same on all processes; and a notice for the user, or ""."""
         torch.manual_seed(experiment.seed)
         segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
-        recompute = experiment.train.activation_checkpointing
-        segmenter.backbone.checkpoint_activations = recompute  # type: ignore[assignment]
+        if experiment.train.activation_checkpointing:
+            segmenter.recompute_activations()
         objective = experiment.build_objective(
             statistics, label_space=label_space, feature_channels=segmenter.feature_channels
         )

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from pointseg.core.distributed import Processes
+from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.evaluation.collapse import CollapseReport
 from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report
-from pointseg.experiment import AnyPipeline, EvaluateConfig
+from pointseg.experiment import EvaluateConfig
 from pointseg.prediction.predict import predict_scenes
 
 
@@ -36,7 +37,7 @@ class Validation:
 
 def validate(
     network: nn.Module,
-    pipeline: AnyPipeline,
+    pipeline: Pipeline,
     store: Source,
     names: Sequence[str],
     options: EvaluateConfig,

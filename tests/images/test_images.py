@@ -149,6 +149,13 @@ def test_it_learns_and_every_verb_takes_the_run(folder: Path, tmp_path: Path) ->
         assert picture.mode == "P" and picture.size == (50, 40)
         truth = np.array(Image.open(folder / "labels" / "5.png"))
         assert (np.array(picture) == truth).mean() > 0.8
+    refused = [
+        ([str(folder / "room.ply")], "was trained on images and cannot read .ply"),
+        ([str(folder / "images" / "5.jpg"), "--keep-colors"], "no room for the colours"),
+    ]
+    for arguments, words in refused:
+        answer = call(app, ["predict", str(run), *arguments, "-o", str(out)])
+        assert answer.exit_code == 2 and words in answer.output
     shown = call(app, ["visualise", str(run), "--scene", "5", "--no-window", "-o", str(tmp_path)])
     assert shown.exit_code == 0, shown.output
     assert (tmp_path / "5.png").is_file()

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointseg.core.labels import load_label_space
-from pointseg.formats.submission import SubmissionCheck, check_submission, class_shares, write_submission
-from pointseg.formats.submission_problems import KINDS
+from pointseg.formats.submission import SubmissionCheck, class_shares
+from pointseg.scans.submission import check_submission, write_submission
+from pointseg.scans.submission_kinds import KINDS
 
 SCANNET200 = load_label_space("scannet200")
 SCANNET20 = load_label_space("scannet20")
 COUNTS = {"scene0707_00": 40, "scene0708_00": 30, "scene0709_00": 50}
 OTHERS = {"scene0568_00": "val", "scene0000_00": "train"}
+SCENE = r"scene\d{4}_\d{2}"
 Files = dict[str, bytes]
 
 
@@ -42,7 +44,9 @@ def archive(tmp_path: Path, files: Files) -> Path:
 
 
 def checked(tmp_path: Path, files: Files, label_space=SCANNET200) -> SubmissionCheck:
-    return check_submission(archive(tmp_path, files), label_space, COUNTS, other_scenes=OTHERS)
+    return check_submission(
+        archive(tmp_path, files), label_space, COUNTS, other_scenes=OTHERS, scene_name=SCENE
+    )
 
 
 def message(check: SubmissionCheck, kind: str) -> str:

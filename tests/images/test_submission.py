@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from pointseg.core.labels import LabelSpace, distinct_colors
-from pointseg.formats.image_submission import (
+from pointseg.formats.submission import SubmissionCheck
+from pointseg.images.submission import (
     IMAGE_KINDS,
     ImageRules,
     check_image_submission,
     write_image_submission,
 )
-from pointseg.formats.submission import SubmissionCheck
 
 SPACE = LabelSpace("three", (7, 8, 33), ("road", "walk", "bicycle"), ("",) * 3, distinct_colors(3))
 SIZES = {"a": (2, 3), "b": (4, 2)}
