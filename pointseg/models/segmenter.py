@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pointseg.core.batch import Batch
 from pointseg.core.prediction import Prediction
 from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig
+from pointseg.models.precision import EXACT, Precision
 from pointseg.sparse.engines import AUTO, using_engine
 
 
@@ -22,6 +23,7 @@ class Segmenter(nn.Module):
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
         engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
+        precision: in which types it computes in evaluation mode; in training that is the step's affair.
 
     Attributes:
         feature_channels: channels of the features that a prediction holds: those of the head's embedding
@@ -32,11 +34,18 @@ class Segmenter(nn.Module):
     evaluation_offset: Tensor | None
 
     def __init__(
-        self, backbone: nn.Module, num_classes: int, head: HeadConfig | None = None, *, engine: str = AUTO
+        self,
+        backbone: nn.Module,
+        num_classes: int,
+        head: HeadConfig | None = None,
+        *,
+        engine: str = AUTO,
+        precision: Precision = EXACT,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.engine = engine
+        self.precision = precision
         self.num_classes = num_classes
         channels = int(backbone.out_channels)  # type: ignore[arg-type]
         self.head = (head or LinearHeadConfig()).build(channels, num_classes)
@@ -73,9 +82,10 @@ class Segmenter(nn.Module):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Prediction:
         """Prediction with one row for each voxel or pixel of the batch, in the batch's order."""
-        with nullcontext() if self.engine == AUTO else using_engine(self.engine):
-            features = self.backbone.rows(batch)  # type: ignore[operator]
-        prediction: Prediction = self.head(features, batch.labels, progress)
+        with nullcontext() if self.training else self.precision.used_on(batch.labels.device):
+            with nullcontext() if self.engine == AUTO else using_engine(self.engine):
+                features = self.backbone.rows(batch)  # type: ignore[operator]
+            prediction: Prediction = self.head(features, batch.labels, progress)
         if self.training or self.evaluation_offset is None:
             return prediction
         return replace(prediction, logits=prediction.logits + self.evaluation_offset)
