@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pointseg.core.labels import IGNORE
+from pointseg.core.take import take_rows
 
 __all__ = ["IGNORE", "Supervised", "Suppressed", "drop_unlabelled"]
 
@@ -82,13 +83,15 @@ def drop_unlabelled(
     """
     rows = _labelled_rows(labels, logits.shape[1]) if labelled is None else labelled
     return Supervised(
-        logits=logits[rows],
+        logits=take_rows(logits, rows),
         labels=labels[rows],
         sample=sample[rows],
         num_samples=num_samples,
-        features=features[rows],
+        features=take_rows(features, rows),
         classifier_weight=classifier_weight,
-        suppressed=None if suppressed is None else replace(suppressed, logits=suppressed.logits[rows]),
+        suppressed=None
+        if suppressed is None
+        else replace(suppressed, logits=take_rows(suppressed.logits, rows)),
         progress=progress,
     )
 
