@@ -37,6 +37,8 @@ _BINARY: dict[type[ast.operator], type[ast.operator]] = {
 }
 #: What only speaks to people: calls whose arguments are not mutated, and which are not removed.
 _SPEAKING = {"print", "say", "warn", "warning", "info", "debug", "getLogger", "add_argument"}
+#: Keywords whose loss shows on machines without UTF-8 alone, or that state an invariant as an assertion does.
+_UNSEEN = {"encoding", "strict"}
 #: Functions of the type system.
 _TYPING = {"cast", "TypeVar", "NewType", "Annotated"}
 
@@ -217,7 +219,7 @@ def _of_call(node: ast.Call) -> Iterator[Change]:
     if len(node.args) >= 2 and not any(isinstance(a, ast.Starred) for a in node.args[:2]):
         yield _changed(node, _swap_arguments)
     for number, keyword in enumerate(node.keywords):
-        if keyword.arg is not None:
+        if keyword.arg is not None and keyword.arg not in _UNSEEN:
             yield _changed(node, partial(_drop_keyword, number=number))
     receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
     if isinstance(receiver, ast.Call | ast.BinOp | ast.Subscript):

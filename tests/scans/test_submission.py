@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pointseg.core.labels import load_label_space
 from pointseg.formats.submission import SubmissionCheck, class_shares
 from pointseg.scans.submission import check_submission, write_submission
+from pointseg.scans.submission_ids import diagnose_ids
 from pointseg.scans.submission_kinds import KINDS
 
 SCANNET200 = load_label_space("scannet200")
@@ -331,3 +332,9 @@ def test_class_shares_are_sorted_and_name_what_is_no_class() -> None:
         (1, "wall", 0.375),
         (0, "NO CLASS", 0.125),
     ]
+
+
+@pytest.mark.parametrize(("used", "kind"), [((0, 4, 199), "train_indices"), ((0, 4, 200), "invalid_ids")])
+def test_train_indices_end_at_the_number_of_classes_less_one(used: tuple[int, ...], kind: str) -> None:
+    found = diagnose_ids(dict.fromkeys(used, 1), SCANNET200)
+    assert found is not None and found[0] == kind

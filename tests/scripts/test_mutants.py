@@ -50,6 +50,7 @@ def test_a_change_of_each_kind(tmp_path: Path, source: str, expected: list[str])
         "@decorated(1)\ndef f(): ...",
         "if TYPE_CHECKING:\n    a = 1",
         'a = "text" + b',
+        "a = zip(*b, strict=c)",
     ],
 )
 def test_what_only_people_and_type_checkers_see_is_left_alone(tmp_path: Path, source: str) -> None:
