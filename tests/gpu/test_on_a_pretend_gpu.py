@@ -57,7 +57,10 @@ def what_ran(groups: tuple[str, ...], folder: Path) -> dict[str, dict]:
 
 
 def waits_of(seen: dict) -> dict[str, dict[str, int]]:
-    """Thread -> place -> times, of what happens again and again."""
+    """Thread -> place -> times, of what happens again and again.
+
+    How many batches are made ahead where a run is stopped is a matter of luck.
+    """
     return {
         thread: {
             place: count
@@ -65,6 +68,7 @@ def waits_of(seen: dict) -> dict[str, dict[str, int]]:
             if not place.startswith(ONCE) and not place.startswith(PLAIN_ENGINE)
         }
         for thread, places in sorted(seen["waits"].items())
+        if not (seen["name"] == "resumed" and thread == "prefetch")
     }
 
 

@@ -98,7 +98,7 @@ def test_a_gpu_is_asked_once_and_remembered_on_disk(a_gpu, tmp_path, verdict):
         assert unproven("triton", Engine(verdict), GPU) == verdict
     assert len(a_gpu) == 1
     (file,) = tmp_path.iterdir()
-    assert file.name.startswith("engines_NVIDIA-H100_torch") and "driver" in file.name
+    assert file.name.startswith("engines_NVIDIA-H100-torch") and "driver" in file.name
     assert json.loads(file.read_text()) == {"triton": verdict}
     file.write_text("[")
     assert unproven("triton", Engine(verdict), GPU) == verdict

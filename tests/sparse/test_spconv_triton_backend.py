@@ -28,27 +28,26 @@ def without_a_device(monkeypatch):
     for kernel in vars(gemm).values():
         if isinstance(kernel, Autotuner):
             monkeypatch.setattr(kernel, "configs", kernel.configs[:1])
-    monkeypatch.setattr(gemm, "_multiprocessor_count", lambda device: 132)
+    monkeypatch.setattr(gemm, "_multiprocessor_count", lambda device: 1)
 
 
 def a_map(kind):
     fine = Grid(random_coords(60, extent=4, seed=3)).sorted()[0]
-    if kind in ("same", "stem"):
-        return fine.kernel_map(fine, 3 if kind == "same" else 5)
+    if kind == "same":
+        return fine.kernel_map(fine, 3)
     down = fine.kernel_map(fine.coarsen(2), 2)
     return down.transposed() if kind == "up" else down
 
 
 @pytest.mark.parametrize(
     ("kind", "dtype"),
-    [("same", torch.float32), ("down", torch.float32), ("up", torch.float16), ("stem", torch.float32)],
+    [("same", torch.float32), ("down", torch.float32), ("up", torch.float16)],
 )
 def test_both_engines_convolve_alike(kind, dtype):
     kernel_map = a_map(kind)
     torch.manual_seed(0)
-    channels = 3 if kind == "stem" else 16
-    x = torch.randn(kernel_map.num_source, channels).to(dtype)
-    weight = torch.randn(kernel_map.num_taps, channels, 24).to(dtype) / 16
+    x = torch.randn(kernel_map.num_source, 16).to(dtype)
+    weight = torch.randn(kernel_map.num_taps, 16, 24).to(dtype) / 16
     grad = torch.randn(kernel_map.num_target, 24).to(dtype)
     needs = {"needs_features": True, "needs_weight": True}
     exact = ReferenceBackend()
