@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pointseg.core.prediction import Prediction
-from pointseg.core.rows import Supervised, drop_unlabelled
+from pointseg.core.rows import MAIN, Supervised, drop_unlabelled
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a head of its own.
+
+    Args:
+        values: (M,) int64 train index in the head's label space, or IGNORE, of each row of the prediction;
+            (M, L) where a row may have several.
+        rows: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
+    """
+
+    values: Tensor
+    rows: Tensor | None = None
 
 
 class Batch(Protocol):
@@ -17,7 +32,10 @@ class Batch(Protocol):
 
     Attributes:
         names: B names of scenes or images.
-        labels: (M,) int64 train index or IGNORE of each row of the prediction.
+        labels: (M,) int64 train index or IGNORE of each row of the prediction: those of the main head.
+        others: labels of the network's other heads, by the head's name.
+        sample: (M,) int64 scene or image of each row, 0..num_samples-1.
+        num_samples: B.
         num_rows: M, voxels or pixels.
     """
 
@@ -28,11 +46,52 @@ class Batch(Protocol):
     def labels(self) -> Tensor: ...
 
     @property
+    def others(self) -> Mapping[str, Labels]: ...
+
+    @property
+    def sample(self) -> Tensor: ...
+
+    @property
+    def num_samples(self) -> int: ...
+
+    @property
     def num_rows(self) -> int: ...
 
     def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
-        """The labelled rows of a prediction laid out as this batch."""
+        """The labelled rows of the main head's prediction, laid out as this batch."""
         ...
+
+
+def labels_of(batch: Batch, head: str) -> Tensor:
+    """The labels of one head, (M,).
+
+    Raises:
+        ValueError: if the batch has none.
+    """
+    if head == MAIN:
+        return batch.labels
+    if head not in batch.others:
+        raise ValueError(
+            f"The batch has no labels {head!r} for the head of that name; it has {sorted(batch.others)}."
+        )
+    return batch.others[head].values
+
+
+def supervise(batch: Batch, prediction: Prediction, head: str, progress: float = 0.0) -> Supervised:
+    """The labelled rows of the prediction of one head, main or other."""
+    if head == MAIN:
+        return batch.supervise(prediction, progress)
+    of_head = prediction.others[head]
+    return drop_unlabelled(
+        of_head.branches,
+        labels_of(batch, head),
+        batch.sample,
+        num_samples=batch.num_samples,
+        features=of_head.features,
+        classifier_weight=of_head.classifier_weight,
+        progress=progress,
+        labelled=batch.others[head].rows,
+    )
 
 
 @dataclass(frozen=True)
@@ -48,6 +107,7 @@ class SceneBatch:
             None when it was not asked for (training).
         num_points: B numbers of input points; they cut ``inverse`` into scenes.
         labelled: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
+        others: labels of the network's other heads, by the head's name.
     """
 
     coords: Tensor
@@ -57,10 +117,15 @@ class SceneBatch:
     inverse: Tensor | None = None
     num_points: tuple[int, ...] = ()
     labelled: Tensor | None = None
+    others: Mapping[str, Labels] = field(default_factory=dict)
 
     @property
     def num_samples(self) -> int:
         return len(self.names)
+
+    @property
+    def sample(self) -> Tensor:
+        return self.coords[:, 0].long()
 
     @property
     def num_voxels(self) -> int:
@@ -73,13 +138,12 @@ class SceneBatch:
     def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
         """The labelled rows of a prediction laid out as this batch."""
         return drop_unlabelled(
-            prediction.logits,
+            prediction.branches,
             self.labels,
-            self.coords[:, 0].long(),
+            self.sample,
             num_samples=self.num_samples,
             features=prediction.features,
             classifier_weight=prediction.classifier_weight,
-            suppressed=prediction.suppressed,
             progress=progress,
             labelled=self.labelled,
         )
@@ -103,11 +167,22 @@ class ImageBatch:
         images: (B, 3, H, W) float32 network input.
         pixel_labels: (B, H, W) int64 train index or IGNORE.
         names: B names.
+        others: labels of the network's other heads, by the head's name.
     """
 
     images: Tensor
     pixel_labels: Tensor
     names: tuple[str, ...]
+    others: Mapping[str, Labels] = field(default_factory=dict)
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.names)
+
+    @property
+    def sample(self) -> Tensor:
+        image = torch.arange(len(self.names), device=self.images.device)
+        return image.repeat_interleave(self.pixel_labels[0].numel())
 
     @property
     def labels(self) -> Tensor:
@@ -119,14 +194,12 @@ class ImageBatch:
 
     def supervise(self, prediction: Prediction, progress: float = 0.0) -> Supervised:
         """The labelled pixels of a prediction of one row a pixel."""
-        image = torch.arange(len(self.names), device=self.images.device)
         return drop_unlabelled(
-            prediction.logits,
+            prediction.branches,
             self.labels,
-            image.repeat_interleave(self.pixel_labels[0].numel()),
-            num_samples=len(self.names),
+            self.sample,
+            num_samples=self.num_samples,
             features=prediction.features,
             classifier_weight=prediction.classifier_weight,
-            suppressed=prediction.suppressed,
             progress=progress,
         )

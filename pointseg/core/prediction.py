@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pointseg.core.rows import Suppressed
+from pointseg.core.rows import Branch
 
 
 @dataclass(frozen=True)
@@ -16,16 +17,27 @@ class Prediction:
     """The output of a Segmenter, laid out as its batch: (M, .) rows for voxels, (B, ., H, W) for images.
 
     Args:
-        logits: class scores before softmax.
+        branches: sets of class scores, at least one; the first one's are the prediction's ``logits``. A head
+            gives further ones while training only.
         features: embedding just before the classifier.
         classifier_weight: (K, D) weight of the linear classifier, or None.
-        suppressed: second logits of a class-suppressing head, or None.
+        others: predictions of the network's other heads, by name.
     """
 
-    logits: Tensor
+    branches: tuple[Branch, ...]
     features: Tensor
     classifier_weight: Tensor | None = None
-    suppressed: Suppressed | None = None
+    others: Mapping[str, Prediction] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, logits: Tensor, features: Tensor, classifier_weight: Tensor | None = None) -> Prediction:
+        """That of a head with one branch."""
+        return cls((Branch(logits),), features, classifier_weight)
+
+    @property
+    def logits(self) -> Tensor:
+        """Class scores before softmax."""
+        return self.branches[0].logits
 
 
 @dataclass(frozen=True)

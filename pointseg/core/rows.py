@@ -10,24 +10,27 @@ from torch import Tensor
 from pointseg.core.labels import IGNORE
 from pointseg.core.take import take_rows
 
-__all__ = ["IGNORE", "Supervised", "Suppressed", "drop_unlabelled"]
+__all__ = ["IGNORE", "MAIN", "Branch", "Supervised", "drop_unlabelled"]
+
+#: Name of the head that a network has in any case, and of its labels.
+MAIN = "main"
 
 
 @dataclass(frozen=True)
-class Suppressed:
-    """What a class-suppressing head adds to a prediction (DropClass).
+class Branch:
+    """One set of class scores. A head may give several; each has a classification loss of its own.
+
+    Weight and ignored classes are the same for all parts (processes, micro-batches) of a step.
 
     Args:
-        logits: (N, K) logits computed from the suppressed features, row by row beside the plain ones.
-        dropped: (M,) int64 train indices of the classes that were suppressed in this forward.
-        share: weight of the suppressed logits' loss, in [0, 1]; that of the plain ones' is the rest.
-        alpha: weight of the penalty on the probability of the dropped classes.
+        logits: class scores before softmax, laid out as its prediction or as its rows.
+        weight: of this branch's classification loss; the weights of a prediction add up to one.
+        ignored: (M,) int64 train indices whose rows this branch's loss leaves out; None for none.
     """
 
     logits: Tensor
-    dropped: Tensor
-    share: float = 1.0
-    alpha: float = 10.0
+    weight: float = 1.0
+    ignored: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -35,41 +38,52 @@ class Supervised:
     """The labelled rows of one batch: all that a loss may look at. Unlabelled rows are already gone.
 
     Args:
-        logits: (N, K) class scores before softmax.
+        branches: sets of class scores (N, K), at least one; the first one's are ``logits``.
         labels: (N,) int64 train indices in 0..K-1.
         sample: (N,) int64 index in 0..num_samples-1 of the scene or image each row comes from.
         num_samples: number of scenes or images in the batch, those without a labelled row included.
         features: (N, D) embedding just before the classifier.
         classifier_weight: (K, D) weight of the linear classifier, or None where there is none.
-        suppressed: second logits of a class-suppressing head, or None.
         progress: share of the training that is done, in [0, 1].
-        all_labelled: whether every label is a class, which is so but for losses on suppressed logits.
     """
 
-    logits: Tensor
+    branches: tuple[Branch, ...]
     labels: Tensor
     sample: Tensor
     num_samples: int
     features: Tensor
     classifier_weight: Tensor | None = None
-    suppressed: Suppressed | None = None
     progress: float = 0.0
-    all_labelled: bool = True
+
+    @property
+    def logits(self) -> Tensor:
+        """(N, K) class scores of the first branch."""
+        return self.branches[0].logits
 
     @property
     def num_classes(self) -> int:
         return self.logits.shape[1]
 
+    def of_branch(self, number: int) -> Supervised:
+        """The rows as the classification loss of one branch sees them: IGNORE for its ignored classes.
+
+        They are masked, not picked: how many they are only the device knows, and to ask it would be to wait.
+        """
+        branch = self.branches[number]
+        labels = self.labels
+        if branch.ignored is not None:
+            labels = labels.masked_fill(torch.isin(labels, branch.ignored), IGNORE)
+        return replace(self, branches=(Branch(branch.logits),), labels=labels)
+
 
 def drop_unlabelled(
-    logits: Tensor,
+    branches: tuple[Branch, ...],
     labels: Tensor,
     sample: Tensor,
     *,
     num_samples: int,
     features: Tensor,
     classifier_weight: Tensor | None = None,
-    suppressed: Suppressed | None = None,
     progress: float = 0.0,
     labelled: Tensor | None = None,
 ) -> Supervised:
@@ -81,17 +95,14 @@ def drop_unlabelled(
     Raises:
         ValueError: if a label is neither IGNORE nor one of the K classes.
     """
-    rows = _labelled_rows(labels, logits.shape[1]) if labelled is None else labelled
+    rows = _labelled_rows(labels, branches[0].logits.shape[1]) if labelled is None else labelled
     return Supervised(
-        logits=take_rows(logits, rows),
+        branches=tuple(replace(branch, logits=take_rows(branch.logits, rows)) for branch in branches),
         labels=labels[rows],
         sample=sample[rows],
         num_samples=num_samples,
         features=take_rows(features, rows),
         classifier_weight=classifier_weight,
-        suppressed=None
-        if suppressed is None
-        else replace(suppressed, logits=take_rows(suppressed.logits, rows)),
         progress=progress,
     )
 

@@ -13,15 +13,15 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig, LossTerm
-from pointseg.losses.class_sums import class_means, mean_over_present
-from pointseg.losses.layout import checked_labels
-from pointseg.losses.processes import sum_over_processes
+from pointseg.losses.base import LossConfig, Sums
+from pointseg.losses.class_sums import class_sums, mean_over_present, means_of
+from pointseg.losses.facts import BatchFacts
+from pointseg.losses.row_loss import RowLoss
 from pointseg.losses.softmax_rows import class_logit_gradients, row_cross_entropy
 
 Homogenize = Literal["none", "mean", "gradient_norm"]
@@ -38,7 +38,7 @@ def adaptive_row_losses(cross_entropy: Tensor, *, detach: bool = False) -> Tenso
     return 0.5 * torch.exp(1 - confidence) * cross_entropy
 
 
-class PixelAdaptive(nn.Module):
+class PixelAdaptive(RowLoss):
     """Cross entropy of each row times beta = exp(1 - p_y) / 2, then averaged fairly over classes.
 
     p = softmax(z / tau); row loss = -beta log p_y, with beta in [0.5, 1.359]: half where the network is sure,
@@ -57,7 +57,8 @@ class PixelAdaptive(nn.Module):
         rho: rate in (0, 1] at which the norms g_c are followed in training; 1 takes those of the batch alone.
             They are the module's state: ``gradient_norms`` (K,), infinite for a class not yet seen.
         num_classes: K, where the state has to exist before the first batch; else it begins with that.
-        synchronize: under data parallel, all processes make one loss: that of the joined batch.
+        synchronize: all parts of a batch (processes, accumulated micro-batches) make one loss: that of the
+            joined batch. Else it is ``local``: each part makes its own, and their mean is taken.
         ignore_index: label of rows to leave out.
 
     Shapes: logits (N, K) with labels (N,), or (B, K, H, W) with (B, H, W); returns a scalar, in float32 or
@@ -82,7 +83,7 @@ class PixelAdaptive(nn.Module):
         synchronize: bool = True,
         ignore_index: int = IGNORE,
     ) -> None:
-        super().__init__()
+        super().__init__(ignore_index=ignore_index)
         if not (math.isfinite(temperature) and temperature > 0):
             raise ValueError(f"temperature must be a positive number; got {temperature}.")
         if homogenize not in ("none", "mean", "gradient_norm"):
@@ -96,60 +97,61 @@ class PixelAdaptive(nn.Module):
         self.temperature, self.detach, self.code_exact = temperature, detach, code_exact
         self.homogenize: Homogenize = "none" if code_exact else homogenize
         self.max_weight, self.rho = max_weight, rho
-        self.synchronize, self.ignore_index = synchronize, ignore_index
+        self.local = not synchronize
         self.register_buffer("gradient_norms", torch.full((num_classes,), math.inf))
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss."""
-        num_classes = logits.shape[1]
-        labels = checked_labels(logits, labels, num_classes=num_classes, ignore_index=self.ignore_index)
-        return self.of_checked(logits, labels)
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """The weights of ``gradient_norm`` follow from the gradients of all rows together."""
+        return self.homogenize != "gradient_norm"
 
-    def of_checked(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss for labels that are known to be 0..K-1 or IGNORE: to look at them waits for a GPU."""
-        num_classes = logits.shape[1]
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        logits, labels = rows.logits, rows.labels
         cross_entropy = row_cross_entropy(logits, labels, temperature=self.temperature)
-        rows = adaptive_row_losses(cross_entropy, detach=self.detach)
+        losses = adaptive_row_losses(cross_entropy, detach=self.detach)
         if self.homogenize == "none":
-            return self._row_mean(rows, labels) / (num_classes if self.code_exact else 1)
-        means, counts = class_means(
-            rows.flatten(), labels.flatten(), num_classes, synchronize=self.synchronize
-        )
+            return {"loss": losses.sum()}
+        found = {"losses": class_sums(losses, labels, rows.num_classes)}
         if self.homogenize == "gradient_norm":
-            norms = self._class_gradient_norms(logits, labels, cross_entropy.detach(), counts)
-            means = means * self._weights(self._followed(norms, counts > 0), counts > 0)
-        return mean_over_present(means, counts)
+            found["gradient"] = self._class_gradients(logits.detach(), labels, cross_entropy.detach())
+        return found
 
-    def _row_mean(self, rows: Tensor, labels: Tensor) -> Tensor:
-        total, number = rows.sum(), (labels >= 0).sum().to(rows.dtype)
-        if self.synchronize:
-            total, number = sum_over_processes(total), sum_over_processes(number)
-        return total / number.clamp(min=1)
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        if self.homogenize == "none":
+            mean = sums["loss"] / facts.num_rows.clamp(min=1)
+            return mean / len(facts.rows) if self.code_exact else mean
+        means, present = means_of(sums["losses"], facts.rows), facts.present
+        if self.homogenize == "gradient_norm":
+            means = means * self._weights(self._followed(sums, facts), present)
+        return mean_over_present(means, facts.rows)
+
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
+        if self.homogenize == "gradient_norm":
+            blended, before = self._followed(sums, facts), self._before(sums["gradient"])
+            self.gradient_norms = before.to(self.gradient_norms.dtype)
+            self.gradient_norms.copy_(torch.where(facts.present, blended, before))
 
     @torch.no_grad()
-    def _class_gradient_norms(
-        self, logits: Tensor, labels: Tensor, cross_entropy: Tensor, counts: Tensor
-    ) -> Tensor:
-        """(K,) g_c of the batch."""
+    def _class_gradients(self, logits: Tensor, labels: Tensor, cross_entropy: Tensor) -> Tensor:
+        """(K, K) sum of the logit gradients of the rows of each class."""
         p = torch.exp(-cross_entropy)
         beta = 0.5 * torch.exp(1 - p)
         # dl/dCE = beta + CE dbeta/dCE, with dbeta/dCE = beta p.
         slope = beta if self.detach else beta * (1 + cross_entropy * p)
-        gradient = class_logit_gradients(logits, labels, slope, temperature=self.temperature)
-        if self.synchronize:
-            gradient = sum_over_processes(gradient)
-        return gradient.norm(dim=1) / counts.clamp(min=1)
+        return class_logit_gradients(logits, labels, slope, temperature=self.temperature)
 
-    @torch.no_grad()
-    def _followed(self, norms: Tensor, present: Tensor) -> Tensor:
-        """The norms to weigh by: the batch's, blended with those of earlier batches at rate ``rho``."""
-        if len(self.gradient_norms) != len(norms):
-            self.gradient_norms = torch.full_like(norms, math.inf)
-        before = self.gradient_norms.to(norms.dtype)
-        blended = torch.where(before.isinf(), norms, (1 - self.rho) * before + self.rho * norms)
-        if self.training:
-            self.gradient_norms.copy_(torch.where(present, blended, before))
-        return blended
+    def _followed(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        """(K,) norms to weigh by: the batch's, blended with those of earlier batches at rate ``rho``."""
+        gradient = sums["gradient"].detach()
+        norms = gradient.norm(dim=1) / facts.rows.clamp(min=1)
+        before = self._before(gradient)
+        return torch.where(before.isinf(), norms, (1 - self.rho) * before + self.rho * norms)
+
+    def _before(self, gradient: Tensor) -> Tensor:
+        """(K,) norms followed so far, infinite before the first batch."""
+        if len(self.gradient_norms) == len(gradient):
+            return self.gradient_norms.to(gradient.dtype)
+        return torch.full_like(gradient[0], math.inf)
 
     def _weights(self, norms: Tensor, present: Tensor) -> Tensor:
         """(K,) weights mean(g) / g_c, the mean over the present classes."""
@@ -183,21 +185,8 @@ class PixelAdaptiveConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> PixelAdaptiveTerm:
-        return PixelAdaptiveTerm(self._adaptive(label_space.num_classes))
+    ) -> PixelAdaptive:
+        return self._adaptive(label_space.num_classes)
 
     def _adaptive(self, num_classes: int) -> PixelAdaptive:
-        return PixelAdaptive(**self.model_dump(exclude={"type", "weight"}), num_classes=num_classes)
-
-
-class PixelAdaptiveTerm(LossTerm):
-    """:class:`PixelAdaptive` on the logits of a batch."""
-
-    accepts_ignored = True
-
-    def __init__(self, adaptive: PixelAdaptive) -> None:
-        super().__init__()
-        self.adaptive = adaptive
-
-    def forward(self, supervised: Supervised) -> Tensor:
-        return self.adaptive.of_checked(supervised.logits, supervised.labels)
+        return PixelAdaptive(**self.model_dump(exclude={"type", "weight", "head"}), num_classes=num_classes)

@@ -1,42 +1,140 @@
-"""LossTerm, its configuration, and the Objective that adds the terms up."""
+"""LossTerm: the one contract of all losses; LossConfig, its options; and BranchTerms for several branches."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
-import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor, nn
 
 from pointseg.config import Config
 from pointseg.core.labels import LabelSpace
-from pointseg.core.rows import Supervised
+from pointseg.core.rows import MAIN, Supervised
 from pointseg.core.statistics import ClassStatistics
+from pointseg.losses.facts import BatchFacts, join_facts
+from pointseg.losses.processes import max_over_processes, sum_over_processes
 
-_HALF = (torch.float16, torch.bfloat16)
+#: Name of a quantity -> a tensor that adds up over the rows of a batch.
+Sums: TypeAlias = Mapping[str, Tensor]
+#: How preliminary results of parts become those of the whole.
+Joining: TypeAlias = Literal["max", "sum"]
 
 
 class LossTerm(nn.Module):
-    """One term of the objective.
+    """One term of the objective: what it adds up over rows, and how its value follows from the sums.
 
-    ``forward(supervised) -> scalar`` may use any field of :class:`Supervised`; it is never called without a
-    labelled row and always outside autocast, in float32 or wider. Running state (buffers) is updated in
-    ``forward`` while training, as BatchNorm does, and is saved with the checkpoint. Randomness comes from
-    torch's global generator, which the trainer seeds anew for each step, equally on all processes.
+    A step's batch may lie in parts: one for each process, and for each micro-batch that a step accumulates.
+    A term sees one part in :meth:`sums`, and the whole in :meth:`value`; adding up between the two is the
+    Objective's business (or :meth:`of`'s, for one loss alone), so no term talks to other processes and all of
+    them give the loss and gradient of the joined batch. All of it runs outside autocast, in float32 or wider,
+    and none of it may wait for the device. Randomness comes from torch's global generator, which the trainer
+    seeds anew for each part of a step, equally on all processes.
+
+    A part may be without a row, and so may be the whole: sums and value are finite then, and connected to all
+    that learns. Labels are 0..K-1; those of a classification loss may also be IGNORE, where a branch of the
+    prediction leaves classes out: such rows add nothing to any sum.
 
     Attributes:
-        accepts_ignored: whether ``labels`` may hold IGNORE, even everywhere: the term then leaves those rows
-            out by itself, and with no other row gives a connected zero. Where a class-suppressing head needs
-            rows left out, all other terms get a copy without them.
+        linear: the value is a linear function of those sums that carry a gradient, given the facts: then the
+            values of parts add up to that of the whole, and accumulating needs one pass. May be a property.
+        local: cannot be summed: each part has a value of its own, from its own facts, and the loss is the
+            mean over the parts that have a labelled row.
+        ahead: how to join the preliminary results that ``sums`` needs, one after the other; each costs
+            another message, and another pass where a step accumulates.
     """
 
-    accepts_ignored: bool = False
+    linear: bool = False
+    local: bool = False
+    ahead: tuple[Joining, ...] = ()
 
-    def forward(self, supervised: Supervised) -> Tensor:
-        raise TypeError(f"{type(self).__name__} must define forward(supervised) -> scalar.")
+    def preliminary(self, number: int, rows: Supervised, facts: BatchFacts) -> Tensor:
+        """What is to be joined by ``ahead[number]`` before the sums, which find it in ``facts.ahead``.
+
+        Called without gradient; ``facts.ahead`` holds the results of the numbers before.
+        """
+        raise TypeError(f"{type(self).__name__} must define preliminary(number, rows, facts).")
+
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        """Quantities of a part of the batch that add up over its parts; always of the same names and shapes.
+
+        Args:
+            rows: the part.
+            facts: of the whole batch, and with the results asked for by ``ahead``.
+        """
+        raise TypeError(f"{type(self).__name__} must define sums(rows, facts).")
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        """The scalar loss of the batch; a finite zero, connected to the sums, where it has no row.
+
+        The state of the term (buffers) stays as it is.
+        """
+        raise TypeError(f"{type(self).__name__} must define value(sums, facts) -> scalar.")
+
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
+        """Move the running state by the batch, after its loss; once a step, in training alone.
+
+        The state is saved with the checkpoint. Of a batch without a row nothing moves, whatever is done here.
+        """
+
+    def of(self, rows: Supervised) -> Tensor:
+        """The loss of one batch that lies in one part a process; in training the state moves.
+
+        Under data parallel it is that of the joined batch, equal on all processes, unless the term is local.
+        """
+        facts = own_facts(rows)
+        if not self.local:
+            facts = join_facts({"": [facts]})[""]
+        for number, joining in enumerate(self.ahead):
+            with torch.no_grad():
+                own = self.preliminary(number, rows, facts)
+            result = own if self.local else joined({"": own}, joining)[""]
+            facts = replace(facts, ahead=(*facts.ahead, result))
+        sums = self.sums(rows, facts)
+        if not self.local:
+            sums = sum_over_processes(sums)
+        value = self.value(sums, facts)
+        if self.training:
+            self.follow({key: total.detach() for key, total in sums.items()}, facts)
+        return value
+
+    @torch.no_grad()
+    def follow(self, sums: Sums, facts: BatchFacts) -> None:
+        """:meth:`move`, undone where the batch had no row; that is decided on the device."""
+        if type(self).move is LossTerm.move:
+            return
+        before = [(buffer, buffer._version, buffer.clone()) for buffer in self.buffers()]
+        self.move(sums, facts)
+        any_row = facts.num_rows > 0
+        for buffer, version, copy in before:
+            # Others may be held for the backward pass, which refuses what was written to.
+            if buffer._version != version:
+                buffer.copy_(torch.where(any_row, buffer, copy))
+
+
+def own_facts(rows: Supervised) -> BatchFacts:
+    """Of the rows of this process alone."""
+    return BatchFacts.of(
+        rows.labels,
+        rows.sample,
+        num_samples=rows.num_samples,
+        num_classes=rows.num_classes,
+        progress=rows.progress,
+    )
+
+
+def joined(values: Mapping[str, Tensor], joining: Joining) -> dict[str, Tensor]:
+    """Preliminary results of all processes, without gradient."""
+    return max_over_processes(values) if joining == "max" else sum_over_processes(values)
+
+
+class BranchTerms(nn.ModuleList):
+    """A classification loss of a head with several branches: one term each, so that no state is shared."""
+
+    def __init__(self, terms: list[LossTerm]) -> None:
+        super().__init__(terms)
 
 
 class LossConfig(Config):
@@ -44,10 +142,11 @@ class LossConfig(Config):
 
     Args:
         weight: factor of this term in the objective.
+        head: name of the head whose prediction and labels it sees.
 
     Attributes:
-        trains_classifier: whether the term is a classification loss of the logits. An experiment needs one,
-            and a class-suppressing head applies it to both of its sets of logits.
+        trains_classifier: whether the term is a classification loss of the logits. An experiment needs one
+            for each head, and it is applied to every branch of the head's prediction.
         needs_head: type of the head without which the loss makes no sense, or None.
     """
 
@@ -55,6 +154,7 @@ class LossConfig(Config):
     needs_head: ClassVar[str | None] = None
 
     weight: float = Field(default=1.0, ge=0)
+    head: str = MAIN
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
@@ -67,78 +167,3 @@ class LossConfig(Config):
             feature_channels: D, channels of ``Supervised.features``.
         """
         raise TypeError(f"{type(self).__name__} must define build(...).")
-
-
-class Objective(nn.Module):
-    """Weighted sum of loss terms.
-
-    Args:
-        terms: name -> term.
-        weights: name -> factor, for the same names.
-
-    Raises:
-        ValueError: if there is no term, or the names differ.
-    """
-
-    def __init__(self, terms: Mapping[str, LossTerm], weights: Mapping[str, float]) -> None:
-        super().__init__()
-        if not terms:
-            raise ValueError("An objective needs at least one loss; give one under `losses:`.")
-        if terms.keys() != weights.keys():
-            raise ValueError(
-                f"Losses {sorted(terms)} and weights {sorted(weights)} must have the same names."
-            )
-        self.terms = nn.ModuleDict(terms)
-        self.weights = dict(weights)
-
-    def forward(self, supervised: Supervised) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss and its unweighted, detached parts by name.
-
-        A batch without a labelled row (on any process) gives zeros that are connected to every parameter: the
-        backward pass and data-parallel training go on as usual, and no running state moves.
-        """
-        # Terms run in float32: class sums and log-sum-exp lose too much in 16 bits.
-        with torch.autocast(supervised.logits.device.type, enabled=False):
-            supervised = _at_least_float32(supervised)
-            if _is_empty_somewhere(supervised.labels):
-                zero = self._connected_zero(supervised)
-                return zero, {name: zero.detach() for name in self.terms}
-            values = {name: term(supervised) for name, term in self.terms.items()}
-            total = torch.stack([self.weights[name] * value for name, value in values.items()]).sum()
-            return total, {name: value.detach() for name, value in values.items()}
-
-    def _connected_zero(self, supervised: Supervised) -> Tensor:
-        # Times zero: it may be another process that has no rows.
-        zero = 0.0 * (supervised.logits.sum() + supervised.features.sum())
-        if supervised.suppressed is not None:
-            zero = zero + 0.0 * supervised.suppressed.logits.sum()
-        for parameter in self.parameters():
-            zero = zero + 0.0 * parameter.sum()
-        return zero
-
-
-def _is_empty_somewhere(labels: Tensor) -> bool:
-    """Whether this process or any other has no labelled row.
-
-    All processes must agree: a term may sum over processes, and one that skipped it would leave them waiting.
-    """
-    is_empty = labels.numel() == 0
-    if not (dist.is_available() and dist.is_initialized()):
-        return is_empty
-    anywhere = torch.tensor(is_empty, dtype=torch.int32, device=labels.device)
-    dist.all_reduce(anywhere, dist.ReduceOp.MAX)
-    return bool(anywhere)
-
-
-def _at_least_float32(supervised: Supervised) -> Supervised:
-    def widen(values: Tensor) -> Tensor:
-        return values.float() if values.dtype in _HALF else values
-
-    weight, suppressed = supervised.classifier_weight, supervised.suppressed
-    return replace(
-        supervised,
-        logits=widen(supervised.logits),
-        features=widen(supervised.features),
-        classifier_weight=None if weight is None else widen(weight),
-        suppressed=None if suppressed is None else replace(suppressed, logits=widen(suppressed.logits)),
-    )

@@ -13,11 +13,12 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.prior import CountUnit, log_prior, training_counts
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.row_loss import RowMean
 
 
-class BalancingLogitVariation(RowLoss):
+class BalancingLogitVariation(RowMean):
     """Cross entropy of z_c + |e| v_c, e = clamp(Normal(0, sigma), -1, 1) drawn for each row and class.
 
     v_c = (log sum n - log n_c) / max over classes: 1 for the rarest, near 0 for the most frequent. In
@@ -43,11 +44,11 @@ class BalancingLogitVariation(RowLoss):
         rarity = -log_prior(counts, len(counts))
         self.register_buffer("variation", rarity / rarity.max())
 
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def row_losses(self, logits: Tensor, labels: Tensor, facts: BatchFacts) -> Tensor:
         if self.training:
             noise = (self.sigma * torch.randn_like(logits)).clamp_(-1, 1).abs_()
             logits = logits + noise.mul_(self.variation.to(logits.dtype))
-        return F.cross_entropy(logits, labels)
+        return F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
 
 
 class BalancingLogitVariationConfig(LossConfig):
@@ -64,6 +65,6 @@ class BalancingLogitVariationConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
+    ) -> BalancingLogitVariation:
         counts = training_counts(statistics, self.count)
-        return LogitTerm(BalancingLogitVariation(counts, sigma=self.sigma))
+        return BalancingLogitVariation(counts, sigma=self.sigma)

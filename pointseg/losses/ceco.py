@@ -19,18 +19,18 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.simplex import simplex_etf
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig, LossTerm
-from pointseg.losses.center_projection import CenterProjection, class_moments
-from pointseg.losses.class_sums import class_counts, class_sums
-from pointseg.losses.layout import as_rows, at_least_float32, checked_labels
+from pointseg.losses.base import LossConfig, LossTerm, Sums
+from pointseg.losses.center_projection import CenterProjection, class_moments, scatter_of_means
+from pointseg.losses.class_sums import class_counts, class_sums, means_of
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.prior import log_prior, read_prior
-from pointseg.losses.processes import sum_over_processes
+from pointseg.losses.row_loss import labelled_rows
 
 Projection = Literal["none", "frozen", "learned"]
 Scope = Literal["batch", "scene"]
 
 
-class CenterCollapse(nn.Module):
+class CenterCollapse(LossTerm):
     """Cross entropy of the class centers of a batch against a fixed simplex classifier.
 
     c_k = mean of the features of class k; L = mean over the present k of
@@ -49,8 +49,9 @@ class CenterCollapse(nn.Module):
         scale: factor of the cosine.
         dropout: probability on the normalised centers.
         scope: ``batch``: one center of a class for the batch. ``scene``: one for each scene.
-        synchronize: under data parallel, all processes make one loss: that of the joined batch. With scope
-            ``scene`` BatchNorm's moments stay those of each process.
+        synchronize: all parts of a batch (processes, accumulated micro-batches) make one loss: that of the
+            joined batch. With scope ``scene`` BatchNorm's moments stay those of each part. Else the loss is
+            ``local``: each part makes its own, and their mean is taken.
         ignore_index: label of rows to leave out.
 
     Shapes: features (N, D) with labels (N,), or (B, D, H, W) with (B, H, W); returns a scalar, in float32 or
@@ -88,7 +89,8 @@ class CenterCollapse(nn.Module):
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"scale must be a positive number; got {scale}.")
         self.num_classes, self.feature_dim = num_classes, feature_dim
-        self.scale, self.scope, self.synchronize, self.ignore_index = scale, scope, synchronize, ignore_index
+        self.scale, self.scope, self.ignore_index = scale, scope, ignore_index
+        self.local = not synchronize
         self.projection = (
             None
             if projection == "none"
@@ -99,42 +101,70 @@ class CenterCollapse(nn.Module):
         self.register_buffer("log_prior", None if prior is None else log_prior(prior, num_classes))
         self.dropout = nn.Dropout(dropout)
 
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """The centers of a scene lie in one part of the batch; those of the whole batch do not."""
+        return self.scope == "scene"
+
     def forward(self, features: Tensor, labels: Tensor, sample: Tensor | None = None) -> Tensor:
         """Scalar loss; ``sample`` (N,) is the scene of each row, for ``scope="scene"`` (images: one each)."""
         # Autocast would take the small matrix products here to 16 bits.
         with torch.autocast(features.device.type, enabled=False):
-            labels = checked_labels(
-                features, labels, num_classes=self.num_classes, ignore_index=self.ignore_index
-            )
+            if self.scope == "scene" and sample is None and labels.ndim == 1:
+                raise ValueError(
+                    "scope='scene' needs the scene of each row: call with (features, labels, sample)."
+                )
+            rows = labelled_rows(features, labels, self.num_classes, self.ignore_index, sample)
             if features.shape[1] != self.feature_dim:
                 raise ValueError(
                     f"Expected features of {self.feature_dim} channels; got {features.shape[1]}."
                 )
-            if self.scope == "scene" and sample is None:
-                sample = _image_of_each_row(labels)
-            return self.of_checked(at_least_float32(as_rows(features)), labels.flatten(), sample)
+            return self.of(rows)
 
-    def of_checked(
-        self,
-        features: Tensor,
-        labels: Tensor,
-        sample: Tensor | None,
-        *,
-        num_samples: int | None = None,
-        all_labelled: bool = False,
-    ) -> Tensor:
-        """The loss for labels that are known to be 0..K-1 or IGNORE: to look at them waits for a GPU.
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        K = self.num_classes
+        by_scene = self.scope == "scene"
+        bins = rows.sample * K + rows.labels if by_scene else rows.labels
+        num_bins = rows.num_samples * K if by_scene else K
+        found: dict[str, Tensor] = {}
+        if self.projection is None or not self.training:
+            sums = class_sums(rows.features, bins, num_bins)
+        else:
+            sums, gram = class_moments(rows.features, bins, num_bins)
+            number = torch.tensor(len(rows.labels), device=sums.device)
+            found = {"total": sums.sum(0), "gram": gram, "means": scatter_of_means(sums.sum(0), number)}
+        if not by_scene:
+            return {**found, "features": sums}
+        counts = class_counts(bins, num_bins, dtype=sums.dtype)
+        moments = self._moments(found, counts.sum(), of_part=True)
+        # The moments go to the other parts for the running ones alone.
+        return {
+            **{key: value.detach() for key, value in found.items()},
+            "loss": self._loss(means_of(sums, counts), counts, moments),
+        }
 
-        Args:
-            features: (N, D), float32 or wider.
-            labels: (N,).
-            sample: (N,) scene of each row; needed for ``scope="scene"``.
-            num_samples: number of scenes; None finds it, by a look at ``sample``.
-            all_labelled: whether it is known that no label is IGNORE.
-        """
-        bins, num_bins = self._bins(labels, sample, num_samples)
-        centers, counts = self._projected_centers(features, bins, num_bins, all_labelled)
-        return self._loss(centers, counts)
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        if self.scope == "scene":
+            return sums["loss"] / facts.samples.sum().clamp(min=1)
+        centers = means_of(sums["features"], facts.rows)
+        moments = self._moments(sums, facts.num_rows)
+        return self._loss(centers, facts.rows, moments) / facts.present.sum().clamp(min=1)
+
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
+        moments = self._moments(sums, facts.num_rows)
+        if self.projection is not None and moments is not None:
+            self.projection.follow(*moments, facts.num_rows)
+
+    def _moments(self, sums: Sums, count: Tensor, *, of_part: bool = False) -> tuple[Tensor, Tensor] | None:
+        """BatchNorm's mean and variance for the batch, or those followed so far in evaluation mode."""
+        if self.projection is None:
+            return None
+        if not self.training:
+            return self.projection.running_moments(self.projection.running_mean.dtype)
+        total, gram = sums["total"], sums["gram"]
+        if not of_part:
+            gram = gram + (sums["means"] - scatter_of_means(total, count)).to(gram.dtype)
+        return self.projection.moments_of(total, gram, count)
 
     def center_logits(self, centers: Tensor) -> Tensor:
         """(M, d) projected centers -> (M, K) logits: scaled cosines plus the log prior."""
@@ -142,54 +172,15 @@ class CenterCollapse(nn.Module):
         logits = self.scale * directions @ self.weight.to(directions.dtype).T
         return logits if self.log_prior is None else logits + self.log_prior.to(logits.dtype)
 
-    def _bins(self, labels: Tensor, sample: Tensor | None, num_samples: int | None) -> tuple[Tensor, int]:
-        """The center each row goes to, (N,), and their number: classes, or classes of each scene."""
-        K = self.num_classes
-        if self.scope == "batch":
-            return labels, K
-        assert sample is not None
-        if num_samples is None:
-            num_samples = int(sample.max()) + 1 if sample.numel() else 1
-        return torch.where(labels >= 0, sample * K + labels, IGNORE), num_samples * K
-
-    def _projected_centers(
-        self, rows: Tensor, bins: Tensor, num_bins: int, all_labelled: bool
-    ) -> tuple[Tensor, Tensor]:
-        """(M, d) centers after the projection and (M,) rows that made each."""
-        joined = self.synchronize and self.scope == "batch"
-        counts = class_counts(bins, num_bins, dtype=rows.dtype)
-        moments: tuple[Tensor, Tensor] | None = None
-        if self.projection is None or not self.training:
-            sums = class_sums(rows, bins, num_bins)
-            if self.projection is not None:
-                moments = self.projection.running_moments(rows.dtype)
-        else:
-            sums, gram = class_moments(rows, bins, num_bins, all_valid=all_labelled)
-            moments = self.projection.batch_moments(sums, counts, gram, synchronize=joined)
-        if joined:
-            sums, counts = sum_over_processes(sums), sum_over_processes(counts)
-        centers = sums / counts.clamp(min=1)[:, None]
+    def _loss(self, centers: Tensor, counts: Tensor, moments: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Sum over the centers with a row of the cross entropy of (M, D) centers, classes in turn."""
         if self.projection is not None and moments is not None:
-            centers = self.projection(centers, *moments)
-        return centers, counts
-
-    def _loss(self, centers: Tensor, counts: Tensor) -> Tensor:
-        present = counts > 0
+            mean, variance = (moment.to(centers.dtype) for moment in moments)
+            centers = self.projection(centers, mean, variance)
         # Absent centers go along, weighing nothing: to pick the others, a GPU would have to be asked.
         classes = torch.arange(len(counts), device=centers.device) % self.num_classes
-        target = torch.where(present, classes, IGNORE)
-        total = F.cross_entropy(self.center_logits(centers), target, ignore_index=IGNORE, reduction="sum")
-        number = present.sum().to(total.dtype)
-        if self.synchronize and self.scope == "scene":
-            total, number = sum_over_processes(total), sum_over_processes(number)
-        return total / number.clamp(min=1)
-
-
-def _image_of_each_row(labels: Tensor) -> Tensor:
-    """(N,) number of the image of each label, in the order of ``labels.flatten()``."""
-    if labels.ndim == 1:
-        raise ValueError("scope='scene' needs the scene of each row: call with (features, labels, sample).")
-    return torch.arange(len(labels), device=labels.device).repeat_interleave(labels[0].numel())
+        target = torch.where(counts > 0, classes, IGNORE)
+        return F.cross_entropy(self.center_logits(centers), target, ignore_index=IGNORE, reduction="sum")
 
 
 class CenterCollapseConfig(LossConfig):
@@ -216,41 +207,20 @@ class CenterCollapseConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> CenterCollapseTerm:
+    ) -> CenterCollapse:
         prior = None
         if isinstance(self.prior, Path):
             prior = read_prior(self.prior, label_space.num_classes)
         elif self.prior == "scene_frequency":
             # A class without a training scene keeps a finite log prior, as if one scene had it.
             prior = statistics.samples.clamp(min=1)
-        return CenterCollapseTerm(
-            CenterCollapse(
-                label_space.num_classes,
-                feature_channels,
-                projection=self.projection,
-                prior=prior,
-                scale=self.scale,
-                dropout=self.dropout,
-                scope=self.center_scope,
-                synchronize=self.synchronize,
-            )
-        )
-
-
-class CenterCollapseTerm(LossTerm):
-    """:class:`CenterCollapse` on the features of a batch."""
-
-    accepts_ignored = True
-
-    def __init__(self, center_collapse: CenterCollapse) -> None:
-        super().__init__()
-        self.center_collapse = center_collapse
-
-    def forward(self, supervised: Supervised) -> Tensor:
-        return self.center_collapse.of_checked(
-            supervised.features,
-            supervised.labels,
-            supervised.sample,
-            num_samples=supervised.num_samples,
-            all_labelled=supervised.all_labelled,
+        return CenterCollapse(
+            label_space.num_classes,
+            feature_channels,
+            projection=self.projection,
+            prior=prior,
+            scale=self.scale,
+            dropout=self.dropout,
+            scope=self.center_scope,
+            synchronize=self.synchronize,
         )

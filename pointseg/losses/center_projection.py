@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from pointseg.losses.class_sums import class_bins, class_sums
-from pointseg.losses.processes import sum_over_processes
+from pointseg.losses.class_sums import class_sums
 
 #: Widths of the released projection: features -> 128 (with BatchNorm) -> 512.
 HIDDEN_DIM, EMBEDDING_DIM = 128, 512
@@ -77,96 +76,79 @@ class CenterProjection(nn.Module):
         hidden = normalised * self.scale.to(dtype) + self.shift.to(dtype)
         return F.relu(hidden @ self.expand.to(dtype).T + self.bias.to(dtype))
 
-    def batch_moments(
-        self, sums: Tensor, counts: Tensor, gram: Tensor, *, synchronize: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the 128 channels over a batch; moves the running ones.
+    def moments_of(self, total: Tensor, gram: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the 128 channels over a batch.
 
         Args:
-            sums: (M, D) sums of the features of each class in this process.
-            counts: (M,) number of rows of each.
-            gram: (D, D) sum of (x - m)(x - m)' over this process's rows, m their mean.
-            synchronize: take the moments over the rows of all processes.
+            total: (D,) sum of the features.
+            gram: (D, D) sum of (x - m)(x - m)', m the mean of the features.
+            count: their number, a scalar.
         """
-        local_count, local_sum = counts.sum(), sums.sum(0)
-        count, total = local_count, local_sum
-        if synchronize:
-            count, total = sum_over_processes(local_count), sum_over_processes(local_sum)
-        mean = total / count.clamp(min=1)
-        if synchronize:
-            # Chan's rule for joining the second moments of parts. Weighted offsets sum to zero over the
-            # processes, so the joint mean takes no gradient here.
-            offset = local_sum / local_count.clamp(min=1) - mean.detach()
-            gram = sum_over_processes(gram + local_count * torch.outer(offset, offset))
-        weight = self.reduce.to(sums.dtype)
-        hidden_mean = weight @ mean
-        hidden_variance = ((weight @ (gram / count.clamp(min=1))) * weight).sum(1)
-        self._follow(hidden_mean, hidden_variance, count)
-        return hidden_mean, hidden_variance
+        count = count.to(total.dtype).clamp(min=1)
+        weight = self.reduce.to(total.dtype)
+        return weight @ (total / count), ((weight @ (gram / count)) * weight).sum(1)
 
     def running_moments(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Mean and variance of the 128 channels as followed over the batches, for evaluation mode."""
         return self.running_mean.to(dtype), self.running_var.to(dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        rate = MOMENTUM * (count > 0)
+    def follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Move the running moments by those of a batch of ``count`` rows."""
+        count = count.to(variance.dtype)
         unbiased = variance * (count / (count - 1).clamp(min=1))
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate.to(self.running_mean.dtype))
-        self.running_var.lerp_(unbiased.to(self.running_var.dtype), rate.to(self.running_var.dtype))
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), MOMENTUM)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), MOMENTUM)
 
 
-def class_moments(
-    rows: Tensor, labels: Tensor, num_classes: int, *, all_valid: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Class sums, and the scatter of all rows that have a class about their mean, with one gradient.
+def class_moments(rows: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Class sums, and the scatter of all rows about their mean, with one gradient.
 
     Args:
         rows: (N, D).
-        labels: (N,) int64; rows outside 0..K-1 do not take part.
+        labels: (N,) int64, all of them in 0..K-1.
         num_classes: K.
-        all_valid: whether it is known that every row has a class; else that is looked at.
 
     Returns:
         (K, D) sums and (D, D) sum of (x - m)(x - m)', m the mean of the rows. Differentiable once.
     """
-    bins = class_bins(labels, num_classes)
-    return _ClassMoments.apply(rows, bins, num_classes, all_valid)  # type: ignore[no-any-return]
+    return _ClassMoments.apply(rows, labels, num_classes)  # type: ignore[no-any-return]
+
+
+def scatter_of_means(total: Tensor, count: Tensor) -> Tensor:
+    """(D, D) n m m' of ``count`` rows with (D,) sum ``total`` and mean m, in float64.
+
+    By Chan's rule, the scatter of a batch about its mean is the sum of those of its parts about theirs, plus
+    the sum of the parts' n m m', less the n m m' of the whole. The difference is one of large numbers, which
+    is why it is made in float64; for a batch in one part it is zero to the last digit.
+    """
+    total = total.double()
+    return torch.outer(total, total) / count.clamp(min=1)
 
 
 class _ClassMoments(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, bins: Tensor, num_classes: int, all_valid: bool
-    ) -> tuple[Tensor, Tensor]:
-        valid = bins < num_classes
-        mask = None if all_valid or bool(valid.all()) else valid.to(rows.dtype)[:, None]
-        sums = class_sums(rows, bins, num_classes)
-        mean = sums.sum(0) / valid.sum().clamp(min=1)
+    def forward(ctx: Any, rows: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        sums = class_sums(rows, labels, num_classes)
+        mean = sums.sum(0) / max(1, len(rows))
         gram = rows.new_zeros(rows.shape[1], rows.shape[1])
         for part in _chunks(rows):
             deviation = rows[part] - mean
-            if mask is not None:
-                deviation *= mask[part]
             gram.addmm_(deviation.T, deviation)
-        ctx.save_for_backward(rows, bins, mean)
-        ctx.mask = mask
+        ctx.save_for_backward(rows, labels, mean)
         return sums, gram
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, sums_gradient: Tensor, gram_gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        rows, bins, mean = ctx.saved_tensors
+    def backward(ctx: Any, sums_gradient: Tensor, gram_gradient: Tensor) -> tuple[Tensor, None, None]:
+        rows, labels, mean = ctx.saved_tensors
         # dG/dm vanishes: the deviations sum to zero.
         matrix = gram_gradient + gram_gradient.T
-        by_bin = torch.cat([sums_gradient - mean @ matrix, rows.new_zeros(1, rows.shape[1])])
+        by_class = sums_gradient - mean @ matrix
         result = torch.empty_like(rows)
         for part in _chunks(rows):
-            out = result[part]
-            out.copy_(by_bin.index_select(0, bins[part])).addmm_(rows[part], matrix)
-            if ctx.mask is not None:
-                out *= ctx.mask[part]
-        return result, None, None, None
+            result[part].copy_(by_class.index_select(0, labels[part])).addmm_(rows[part], matrix)
+        return result, None, None
 
 
 def _chunks(rows: Tensor) -> Iterator[slice]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pointseg.losses.processes import sum_over_processes
-
 #: Rows that are added up one after the other.
 ROWS_OF_A_SUM = 2048
 
@@ -50,21 +48,21 @@ def class_counts(labels: Tensor, num_classes: int, *, dtype: torch.dtype = torch
     return counts.index_add_(0, bins, torch.ones_like(counts[:1]).expand(len(bins)))[:num_classes].to(dtype)
 
 
-def class_means(
-    values: Tensor, labels: Tensor, num_classes: int, *, synchronize: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Mean of the rows of each class and their number, over all processes where ``synchronize``.
+def class_means(values: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Mean of the rows of each class and their number.
 
     Args: see :func:`class_sums`.
 
     Returns:
         (K,) or (K, D) means, zero for absent classes, and (K,) counts of the same type.
     """
-    sums = class_sums(values, labels, num_classes)
     counts = class_counts(labels, num_classes, dtype=values.dtype)
-    if synchronize:
-        sums, counts = sum_over_processes(sums), sum_over_processes(counts)
-    return sums / counts.clamp(min=1).reshape(-1, *[1] * (values.ndim - 1)), counts
+    return means_of(class_sums(values, labels, num_classes), counts), counts
+
+
+def means_of(sums: Tensor, counts: Tensor) -> Tensor:
+    """(K,) or (K, D) class sums over the (K,) numbers of their rows; zero for absent classes."""
+    return sums / counts.to(sums.dtype).clamp(min=1).reshape(-1, *[1] * (sums.ndim - 1))
 
 
 def mean_over_present(values: Tensor, counts: Tensor) -> Tensor:

@@ -11,11 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace
-from pointseg.core.rows import Supervised
+from pointseg.core.rows import IGNORE
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig, LossTerm
+from pointseg.losses.base import LossConfig
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.prior import CountUnit, training_counts
-from pointseg.losses.softmax_rows import mean_cross_entropy
+from pointseg.losses.row_loss import RowMean, class_mass
+from pointseg.losses.softmax_rows import row_cross_entropy
 
 ClassWeights = Literal["none", "inverse", "inverse_sqrt", "median_frequency", "log", "class_balanced"]
 
@@ -42,36 +44,47 @@ class CrossEntropyConfig(LossConfig):
         return CrossEntropy(label_smoothing=self.label_smoothing, class_weights=weights)
 
 
-class CrossEntropy(LossTerm):
+class CrossEntropy(RowMean):
     """Mean over rows of -log softmax(logits)[label]; with class weights w, sum w_y l / sum w_y.
 
     Args:
         label_smoothing: share of the target spread evenly over all classes.
         class_weights: (K,) float weights, or None.
+        ignore_index: label of rows to leave out.
 
     Source: torch.nn.functional.cross_entropy.
     """
 
-    accepts_ignored = True
     class_weights: Tensor | None
 
-    def __init__(self, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: Tensor | None = None,
+        ignore_index: int = IGNORE,
+    ) -> None:
+        super().__init__(
+            num_classes=None if class_weights is None else len(class_weights), ignore_index=ignore_index
+        )
         self.label_smoothing = label_smoothing
         self.register_buffer("class_weights", class_weights)
 
-    def forward(self, supervised: Supervised) -> Tensor:
-        logits, labels = supervised.logits, supervised.labels
+    def row_losses(self, logits: Tensor, labels: Tensor, facts: BatchFacts) -> Tensor:
         if self.class_weights is None and self.label_smoothing == 0:
-            return mean_cross_entropy(logits, labels)
+            return row_cross_entropy(logits, labels)
         weight = None if self.class_weights is None else self.class_weights.to(logits.dtype)
-        total = F.cross_entropy(
-            logits, labels, weight=weight, label_smoothing=self.label_smoothing, reduction="sum"
+        return F.cross_entropy(
+            logits,
+            labels,
+            weight=weight,
+            label_smoothing=self.label_smoothing,
+            ignore_index=IGNORE,
+            reduction="none",
         )
-        valid = (labels >= 0).to(logits.dtype if weight is not None else torch.int64)
-        mass = valid.sum() if weight is None else (weight[labels.clamp(min=0)] * valid).sum()
-        # The sum is zero too where no row has a label.
-        return total / torch.where(mass > 0, mass, 1)
+
+    def mass(self, facts: BatchFacts) -> Tensor:
+        return facts.num_rows if self.class_weights is None else class_mass(self.class_weights, facts)
 
 
 def class_weights(

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace
-from pointseg.core.rows import IGNORE
+from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig
-from pointseg.losses.class_sums import class_counts, class_sums, mean_over_present
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.base import LossConfig, Sums
+from pointseg.losses.class_sums import class_sums, mean_over_present
+from pointseg.losses.facts import BatchFacts
+from pointseg.losses.row_loss import RowLoss
 
 
 class DiceLoss(RowLoss):
     """Mean over the present classes of 1 - (2 sum_i p_ic y_ic + s) / (sum_i p_ic^e + n_c + s).
 
-    Rows of all scenes of a process are taken together. Combine it with cross entropy.
+    Rows of all scenes are taken together. Combine it with cross entropy.
 
     Args:
         exponent: e; 2 as in V-Net, or 1.
@@ -38,14 +40,21 @@ class DiceLoss(RowLoss):
             raise ValueError(f"smooth must be 0 or more; got {smooth}.")
         self.exponent, self.smooth = exponent, smooth
 
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
-        num_classes = logits.shape[1]
-        probability = logits.softmax(dim=1)
-        own = probability.gather(1, labels[:, None]).squeeze(1)
-        overlap = class_sums(own, labels, num_classes)
-        counts = class_counts(labels, num_classes, dtype=logits.dtype)
-        mass = (probability if self.exponent == 1 else probability.square()).sum(0)
-        return mean_over_present(1 - (2 * overlap + self.smooth) / (mass + counts + self.smooth), counts)
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        labels = rows.labels
+        probability = rows.logits.softmax(dim=1)
+        own = probability.gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
+        mass = probability if self.exponent == 1 else probability.square()
+        return {
+            "overlap": class_sums(own, labels, rows.num_classes),
+            "mass": (mass * (labels >= 0)[:, None]).sum(0),
+        }
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        counts = facts.rows.to(sums["mass"].dtype)
+        # Where it is zero, no row is there at all, and the ratio of no class is asked for.
+        total = (sums["mass"] + counts + self.smooth).clamp(min=torch.finfo(counts.dtype).tiny)
+        return mean_over_present(1 - (2 * sums["overlap"] + self.smooth) / total, counts)
 
 
 class DiceConfig(LossConfig):
@@ -57,5 +66,5 @@ class DiceConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
-        return LogitTerm(DiceLoss(exponent=self.exponent, smooth=self.smooth))
+    ) -> DiceLoss:
+        return DiceLoss(exponent=self.exponent, smooth=self.smooth)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig, LossTerm
+from pointseg.losses.base import LossConfig, LossTerm, Sums
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.row_loss import labelled_rows
 
 
-class DotRegression(nn.Module):
+class DotRegression(LossTerm):
     """Mean over rows of (cos(feature, w_y) - 1)^2 / 2: the published loss with all norms fixed to one.
 
     Args:
@@ -26,6 +29,8 @@ class DotRegression(nn.Module):
     Source: Yang et al., "Inducing Neural Collapse in Imbalanced Learning", NeurIPS 2022.
     """
 
+    linear = True
+
     def __init__(self, *, ignore_index: int = IGNORE) -> None:
         super().__init__()
         self.ignore_index = ignore_index
@@ -36,16 +41,19 @@ class DotRegression(nn.Module):
                 f"Features and class vectors must have the same dimension; got {tuple(features.shape)} and "
                 f"{tuple(class_vectors.shape)}."
             )
-        rows, targets = labelled_rows(features, labels, class_vectors.shape[0], self.ignore_index)
-        return self.of_labelled(rows, targets, class_vectors)
+        rows = labelled_rows(features, labels, class_vectors.shape[0], self.ignore_index)
+        return self.of(replace(rows, classifier_weight=class_vectors))
 
-    def of_labelled(self, rows: Tensor, targets: Tensor, class_vectors: Tensor) -> Tensor:
-        """The loss of (N, D) features, float32 or wider, and (N,) labels in 0..K-1; 0 for no row."""
-        if not len(targets):
-            return rows.sum()
-        vectors = F.normalize(class_vectors.to(rows.dtype), dim=1)
-        cosine = (F.normalize(rows, dim=1) * vectors[targets]).sum(1)
-        return 0.5 * (cosine - 1).square().mean()
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        if rows.classifier_weight is None:
+            raise ValueError("dot_regression needs a head with a classifier weight; set head: {type: etf}.")
+        vectors = F.normalize(rows.classifier_weight.to(rows.features.dtype), dim=1)
+        target, valid = rows.labels.clamp(min=0), rows.labels >= 0
+        cosine = (F.normalize(rows.features, dim=1) * vectors[target]).sum(1)
+        return {"loss": 0.5 * torch.where(valid, cosine - 1, 0.0).square().sum()}
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        return sums["loss"] / facts.num_rows.clamp(min=1)
 
 
 class DotRegressionConfig(LossConfig):
@@ -57,20 +65,5 @@ class DotRegressionConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> DotRegressionTerm:
-        return DotRegressionTerm()
-
-
-class DotRegressionTerm(LossTerm):
-    """:class:`DotRegression` on the features of a batch and the classifier of the head."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.regression = DotRegression()
-
-    def forward(self, supervised: Supervised) -> Tensor:
-        if supervised.classifier_weight is None:
-            raise ValueError("dot_regression needs a head with a classifier weight; set head: {type: etf}.")
-        weight = supervised.classifier_weight
-        # Labels were checked when the batch was made: a second look would wait for a GPU.
-        return self.regression.of_labelled(supervised.features, supervised.labels, weight)
+    ) -> DotRegression:
+        return DotRegression()

@@ -10,15 +10,15 @@ from pydantic import Field
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace
-from pointseg.core.rows import IGNORE
+from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig
+from pointseg.losses.base import LossConfig, Sums
 from pointseg.losses.class_sums import class_sums
-from pointseg.losses.processes import sum_over_processes
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.facts import BatchFacts
+from pointseg.losses.row_loss import RowMean
 
 
-class EqualizationLossV2(RowLoss):
+class EqualizationLossV2(RowMean):
     """Mean over rows of sum_c w_c BCE(z_c, [c = y]).
 
     With g_c the ratio of the accumulated positive to negative gradient of class c, and
@@ -34,7 +34,7 @@ class EqualizationLossV2(RowLoss):
         gamma, mu, alpha: see above.
         ignore_index: label of rows to leave out.
 
-    State: ``positive`` and ``negative``, accumulated while training, over all processes.
+    State: ``positive`` and ``negative``, accumulated while training.
 
     Source: Tan et al., "Equalization Loss v2", CVPR 2021; without its objectness (there is no background
     class).
@@ -57,21 +57,24 @@ class EqualizationLossV2(RowLoss):
         self.register_buffer("positive", torch.zeros(num_classes, dtype=torch.float64))
         self.register_buffer("negative", torch.zeros(num_classes, dtype=torch.float64))
 
-    def of_labelled(self, logits: Tensor, labels: Tensor) -> Tensor:
-        loss = super().of_labelled(logits, labels)
-        if self.training:
-            # Without a row too: other processes may have some and wait for the sum.
-            self._accumulate(logits.detach(), labels)
-        return loss
-
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def row_losses(self, logits: Tensor, labels: Tensor, facts: BatchFacts) -> Tensor:
         positive, negative = (weight.to(logits.dtype) for weight in self.class_weights())
-        own = logits.gather(1, labels[:, None]).squeeze(1)
+        target = labels.clamp(min=0)
+        own = logits.gather(1, target[:, None]).squeeze(1)
         # BCE is softplus(z) for a negative and softplus(-z) for a positive: all as negatives, then one
         # corrected.
-        as_negatives = (F.softplus(logits) @ negative).sum()
-        correction = positive[labels] * F.softplus(-own) - negative[labels] * F.softplus(own)
-        return (as_negatives + correction.sum()) / len(labels)
+        as_negatives = F.softplus(logits) @ negative
+        correction = positive[target] * F.softplus(-own) - negative[target] * F.softplus(own)
+        return torch.where(labels >= 0, as_negatives + correction, 0.0)
+
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        pulls, pushes = self._gradients(rows.logits.detach(), rows.labels)
+        return {**super().sums(rows, facts), "positive": pulls, "negative": pushes}
+
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
+        self.positive += sums["positive"]
+        # Rounding must not leave a negative gradient of a class that had no other row.
+        self.negative += sums["negative"].clamp(min=0)
 
     def class_weights(self) -> tuple[Tensor, Tensor]:
         """(K,) weights of each class as the true one and as another one."""
@@ -80,15 +83,15 @@ class EqualizationLossV2(RowLoss):
         return 1 + self.alpha * (1 - negative), negative
 
     @torch.no_grad()
-    def _accumulate(self, logits: Tensor, labels: Tensor) -> None:
+    def _gradients(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(K,) float64 weighted gradients that pull the logits of each class up and that push them down."""
         num_classes = logits.shape[1]
         positive, negative = (weight.to(logits.dtype) for weight in self.class_weights())
-        own = logits.gather(1, labels[:, None]).squeeze(1)
+        own = logits.gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
         pulls = class_sums(torch.sigmoid(-own), labels, num_classes)
-        pushes = logits.sigmoid().sum(0) - class_sums(torch.sigmoid(own), labels, num_classes)
-        self.positive += sum_over_processes((positive * pulls).double())
-        # Rounding must not leave a negative gradient of a class that had no other row.
-        self.negative += sum_over_processes((negative * pushes).double().clamp(min=0))
+        probability = logits.sigmoid().mul_((labels >= 0)[:, None])
+        pushes = probability.sum(0) - class_sums(torch.sigmoid(own), labels, num_classes)
+        return (positive * pulls).double(), (negative * pushes).double()
 
 
 class EqualizationLossV2Config(LossConfig):
@@ -101,7 +104,5 @@ class EqualizationLossV2Config(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
-        return LogitTerm(
-            EqualizationLossV2(statistics.num_classes, gamma=self.gamma, mu=self.mu, alpha=self.alpha)
-        )
+    ) -> EqualizationLossV2:
+        return EqualizationLossV2(statistics.num_classes, gamma=self.gamma, mu=self.mu, alpha=self.alpha)

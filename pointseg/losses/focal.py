@@ -14,11 +14,12 @@ from pointseg.core.rows import IGNORE
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig
 from pointseg.losses.cross_entropy import ClassWeights, class_weights
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.prior import checked_class_numbers
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.row_loss import RowMean
 
 
-class FocalLoss(RowLoss):
+class FocalLoss(RowMean):
     """Mean over rows of alpha_y (1 - p_y)^gamma CE, with p = softmax(logits).
 
     Args:
@@ -40,13 +41,13 @@ class FocalLoss(RowLoss):
         self.gamma = gamma
         self.register_buffer("alpha", None if alpha is None else checked_class_numbers(alpha, "alpha"))
 
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
-        cross_entropy = F.cross_entropy(logits, labels, reduction="none")
+    def row_losses(self, logits: Tensor, labels: Tensor, facts: BatchFacts) -> Tensor:
+        cross_entropy = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
         # expm1 keeps the digits of 1 - p near p = 1; the floor keeps the slope of a power below 1 finite
         # there.
         doubt = (-torch.expm1(-cross_entropy)).clamp(min=torch.finfo(logits.dtype).tiny)
         losses = doubt**self.gamma * cross_entropy
-        return losses.mean() if self.alpha is None else (self.alpha.to(losses.dtype)[labels] * losses).mean()
+        return losses if self.alpha is None else self.alpha.to(losses.dtype)[labels.clamp(min=0)] * losses
 
 
 class FocalConfig(LossConfig):
@@ -58,6 +59,6 @@ class FocalConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
+    ) -> FocalLoss:
         alpha = None if self.class_weights == "none" else class_weights(statistics, self.class_weights)
-        return LogitTerm(FocalLoss(self.gamma, alpha=alpha))
+        return FocalLoss(self.gamma, alpha=alpha)

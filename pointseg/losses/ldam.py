@@ -12,13 +12,14 @@ from torch import Tensor
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig, LossTerm
+from pointseg.losses.base import LossConfig, LossTerm, Sums
 from pointseg.losses.cross_entropy import class_weights
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.prior import CountUnit, checked_class_numbers, training_counts
-from pointseg.losses.row_loss import RowLoss, loss_of
+from pointseg.losses.row_loss import RowMean, class_mass
 
 
-class LDAM(RowLoss):
+class LDAM(RowMean):
     """Cross entropy with the logit of the true class lowered by scale * m_y.
 
     Margins are m_c = max_margin (n_min / n_c)^(1/4).
@@ -61,12 +62,20 @@ class LDAM(RowLoss):
         self.register_buffer("margins", (max_margin * (counts.min() / counts) ** 0.25).float())
         self.register_buffer("class_weights", class_weights)
 
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
-        margin = (self.scale * self.margins.to(logits.dtype))[labels]
+    def row_losses(self, logits: Tensor, labels: Tensor, facts: BatchFacts) -> Tensor:
+        target = labels.clamp(min=0)
+        margin = (self.scale * self.margins.to(logits.dtype))[target]
         weight = None if self.class_weights is None else self.class_weights.to(logits.dtype)
         return F.cross_entropy(
-            logits.scatter_add(1, labels[:, None], -margin[:, None]), labels, weight=weight
+            logits.scatter_add(1, target[:, None], -margin[:, None]),
+            labels,
+            weight=weight,
+            ignore_index=IGNORE,
+            reduction="none",
         )
+
+    def mass(self, facts: BatchFacts) -> Tensor:
+        return facts.num_rows if self.class_weights is None else class_mass(self.class_weights, facts)
 
 
 class LDAMConfig(LossConfig):
@@ -103,12 +112,19 @@ class LDAMConfig(LossConfig):
 class LDAMTerm(LossTerm):
     """LDAM, replaced by a re-weighted one from ``drw_start`` of the training on."""
 
+    linear = True
+
     def __init__(self, plain: LDAM, reweighted: LDAM | None = None, *, drw_start: float = 1.0) -> None:
         super().__init__()
         self.plain, self.reweighted, self.drw_start = plain, reweighted, drw_start
 
-    def forward(self, supervised: Supervised) -> Tensor:
-        late = self.reweighted is not None and supervised.progress >= self.drw_start
-        loss = self.reweighted if late else self.plain
-        assert loss is not None
-        return loss_of(loss, supervised)
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        return self._now(facts).sums(rows, facts)
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        return self._now(facts).value(sums, facts)
+
+    def _now(self, facts: BatchFacts) -> LDAM:
+        if self.reweighted is not None and facts.progress >= self.drw_start:
+            return self.reweighted
+        return self.plain

@@ -13,11 +13,12 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.prior import CountUnit, log_prior, training_counts
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.row_loss import RowMean
 
 
-class LogitAdjustedCrossEntropy(RowLoss):
+class LogitAdjustedCrossEntropy(RowMean):
     """Cross entropy of logits + tau log pi. At prediction the logits stand as they are.
 
     A constant in log pi does not matter, so counts serve as a prior; tau = 1 is the balanced softmax.
@@ -42,8 +43,9 @@ class LogitAdjustedCrossEntropy(RowLoss):
         self.tau = tau
         self.register_buffer("log_prior", log_prior(prior, len(prior)))
 
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits + self.tau * self.log_prior.to(logits.dtype), labels)
+    def row_losses(self, logits: Tensor, labels: Tensor, facts: BatchFacts) -> Tensor:
+        adjusted = logits + self.tau * self.log_prior.to(logits.dtype)
+        return F.cross_entropy(adjusted, labels, ignore_index=IGNORE, reduction="none")
 
 
 class BalancedSoftmaxConfig(LossConfig):
@@ -58,8 +60,8 @@ class BalancedSoftmaxConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
-        return LogitTerm(LogitAdjustedCrossEntropy(training_counts(statistics, self.prior)))
+    ) -> LogitAdjustedCrossEntropy:
+        return LogitAdjustedCrossEntropy(training_counts(statistics, self.prior))
 
 
 class LogitAdjustmentConfig(LossConfig):
@@ -76,5 +78,5 @@ class LogitAdjustmentConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
-        return LogitTerm(LogitAdjustedCrossEntropy(training_counts(statistics, self.prior), self.tau))
+    ) -> LogitAdjustedCrossEntropy:
+        return LogitAdjustedCrossEntropy(training_counts(statistics, self.prior), self.tau)

@@ -10,11 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace
-from pointseg.core.rows import IGNORE
+from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig
-from pointseg.losses.class_sums import class_counts
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.base import LossConfig, Sums
+from pointseg.losses.class_sums import class_counts, class_sums
+from pointseg.losses.facts import BatchFacts
+from pointseg.losses.row_loss import RowLoss
 
 
 class RecallLoss(RowLoss):
@@ -34,17 +35,19 @@ class RecallLoss(RowLoss):
             raise ValueError(f"min_misses must be 0 or more; got {min_misses}.")
         self.min_misses = min_misses
 
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
-        weights = self.class_weights(logits, labels).to(logits.dtype)
-        return (weights[labels] * F.cross_entropy(logits, labels, reduction="none")).mean()
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        labels, num_classes = rows.labels, rows.num_classes
+        losses = F.cross_entropy(rows.logits, labels, ignore_index=IGNORE, reduction="none")
+        missed = labels.masked_fill(rows.logits.argmax(dim=1) == labels, IGNORE)
+        return {
+            "losses": class_sums(losses, labels, num_classes),
+            "misses": class_counts(missed, num_classes, dtype=torch.int64),
+        }
 
-    @torch.no_grad()
-    def class_weights(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """(K,) weights of (N, K) logits and (N,) labels."""
-        num_classes = logits.shape[1]
-        missed = labels.masked_fill(logits.argmax(dim=1) == labels, IGNORE)
-        misses = class_counts(missed, num_classes).clamp(min=self.min_misses)
-        return misses / class_counts(labels, num_classes).clamp(min=1)
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        weights = sums["misses"].clamp(min=self.min_misses) / facts.rows.clamp(min=1)
+        total = (weights.to(sums["losses"].dtype) * sums["losses"]).sum()
+        return total / facts.num_rows.clamp(min=1)
 
 
 class RecallConfig(LossConfig):
@@ -55,5 +58,5 @@ class RecallConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
-        return LogitTerm(RecallLoss(min_misses=self.min_misses))
+    ) -> RecallLoss:
+        return RecallLoss(min_misses=self.min_misses)

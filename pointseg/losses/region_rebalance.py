@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig, LossTerm
-from pointseg.losses.class_sums import class_means
+from pointseg.losses.base import LossConfig, LossTerm, Sums
+from pointseg.losses.class_sums import class_means, class_sums, means_of
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.prior import log_prior, training_counts
 from pointseg.losses.row_loss import labelled_rows
 
 Scope = Literal["sample", "batch"]
 
 
-class RegionRebalance(nn.Module):
+class RegionRebalance(LossTerm):
     """Cross entropy of a linear classifier on region means + log prior, averaged over the regions.
 
     A region is the rows of one class in one sample (scene, image). The classifier is learned, and used in
@@ -56,56 +57,47 @@ class RegionRebalance(nn.Module):
         self.classifier = nn.Linear(feature_dim, num_classes)
         self.register_buffer("log_prior", None if prior is None else log_prior(prior, num_classes))
 
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """Regions of a sample lie in one part of the batch; means over all samples do not."""
+        return self.scope == "sample"
+
     def forward(self, features: Tensor, labels: Tensor, sample: Tensor | None = None) -> Tensor:
         if features.ndim < 2 or features.shape[1] != self.classifier.in_features:
             raise ValueError(
                 f"Expected {self.classifier.in_features} features, (N, D) or (B, D, H, W); got "
                 f"{tuple(features.shape)}."
             )
-        rows, targets = labelled_rows(features, labels, self.num_classes, self.ignore_index)
-        belongs, num_samples = None, None
-        if self.scope == "sample":
-            belongs = self._samples(labels, sample)[(labels != self.ignore_index).flatten()]
-            num_samples = int(belongs.max()) + 1 if len(belongs) else 1
-        return self.of_labelled(rows, targets, belongs, num_samples)
-
-    def of_labelled(
-        self, rows: Tensor, targets: Tensor, sample: Tensor | None, num_samples: int | None
-    ) -> Tensor:
-        """The loss of (N, D) features, float32 or wider, and (N,) labels in 0..K-1; 0 for no row.
-
-        Args:
-            rows, targets: features and labels.
-            sample: (N,) sample of each row; needed for ``scope="sample"``, as is ``num_samples``.
-            num_samples: number of samples.
-        """
-        if not len(targets):
-            return rows.sum() + 0 * self.classifier.weight.sum() + 0 * self.classifier.bias.sum()
-        region, num_regions = targets, self.num_classes
-        if self.scope == "sample":
-            assert sample is not None and num_samples is not None
-            region, num_regions = sample * self.num_classes + targets, num_samples * self.num_classes
-        # With those that have no row, though they are most: a GPU would have to be asked which these are.
-        means, counts = class_means(rows, region, num_regions)
-        weight, bias = self.classifier.weight.to(rows.dtype), self.classifier.bias.to(rows.dtype)
-        logits = F.linear(means, weight, bias)
-        if self.log_prior is not None:
-            logits = logits + self.log_prior.to(logits.dtype)
-        classes = torch.arange(num_regions, device=rows.device) % self.num_classes
-        target = torch.where(counts > 0, classes, IGNORE)
-        return F.cross_entropy(logits, target, ignore_index=IGNORE)
-
-    @staticmethod
-    def _samples(labels: Tensor, sample: Tensor | None) -> Tensor:
-        """Sample of each row, in the order of ``labels.flatten()``."""
-        if sample is not None:
-            return sample
-        if labels.ndim == 1:
+        if self.scope == "sample" and sample is None and labels.ndim == 1:
             raise ValueError(
                 "scope='sample' needs the scene of each row: call with (features, labels, sample)."
             )
-        batch = torch.arange(labels.shape[0], device=labels.device)
-        return batch.repeat_interleave(labels[0].numel())
+        return self.of(labelled_rows(features, labels, self.num_classes, self.ignore_index, sample))
+
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        K = self.num_classes
+        if self.scope == "batch":
+            return {"features": class_sums(rows.features, rows.labels, K)}
+        region = torch.where(rows.labels >= 0, rows.sample * K + rows.labels, IGNORE)
+        # With those that have no row, though they are most: a GPU would have to be asked which these are.
+        means, counts = class_means(rows.features, region, rows.num_samples * K)
+        return {"loss": self._loss(means, counts)}
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        if self.scope == "batch":
+            means = means_of(sums["features"], facts.rows)
+            return self._loss(means, facts.rows) / facts.present.sum().clamp(min=1)
+        return sums["loss"] / facts.samples.sum().clamp(min=1)
+
+    def _loss(self, means: Tensor, counts: Tensor) -> Tensor:
+        """Sum over the regions with a row of the cross entropy of (M, D) means, classes in turn."""
+        weight, bias = self.classifier.weight.to(means.dtype), self.classifier.bias.to(means.dtype)
+        logits = F.linear(means, weight, bias)
+        if self.log_prior is not None:
+            logits = logits + self.log_prior.to(logits.dtype)
+        classes = torch.arange(len(means), device=means.device) % self.num_classes
+        target = torch.where(counts > 0, classes, IGNORE)
+        return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
 
 
 class RegionRebalanceConfig(LossConfig):
@@ -124,22 +116,6 @@ class RegionRebalanceConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> RegionRebalanceTerm:
+    ) -> RegionRebalance:
         prior = None if self.prior == "none" else training_counts(statistics, "samples")
-        return RegionRebalanceTerm(
-            RegionRebalance(statistics.num_classes, feature_channels, prior=prior, scope=self.scope)
-        )
-
-
-class RegionRebalanceTerm(LossTerm):
-    """:class:`RegionRebalance` on the features of a batch."""
-
-    def __init__(self, rebalance: RegionRebalance) -> None:
-        super().__init__()
-        self.rebalance = rebalance
-
-    def forward(self, supervised: Supervised) -> Tensor:
-        # Labels were checked when the batch was made: a second look would wait for a GPU.
-        return self.rebalance.of_labelled(
-            supervised.features, supervised.labels, supervised.sample, supervised.num_samples
-        )
+        return RegionRebalance(statistics.num_classes, feature_channels, prior=prior, scope=self.scope)

@@ -1,21 +1,22 @@
-"""RowLoss: what losses of logits and labels alone share, and LogitTerm, which makes them a term."""
+"""RowLoss: what losses of logits and labels alone share; and RowMean, a mean of losses of single rows."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pointseg.core.rows import IGNORE, Supervised
-from pointseg.losses.base import LossTerm
+from pointseg.core.rows import IGNORE, Branch, Supervised
+from pointseg.losses.base import LossTerm, Sums
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.layout import as_rows, at_least_float32, checked_labels
 
 
-class RowLoss(nn.Module):
-    """Base of losses that see logits and labels. Subclasses define :meth:`of_rows`.
+class RowLoss(LossTerm):
+    """Base of losses that see logits and labels; it may be called on these, or be a term of an objective.
 
     Args:
         num_classes: K, where the loss is made for a number of classes, or None.
-        ignore_index: label of rows to leave out.
+        ignore_index: label of rows to leave out, when called.
 
     Shapes: logits (N, K) with labels (N,), or (B, K, H, W) with (B, H, W); returns a scalar, 0 and connected
     to the logits if there is no labelled row.
@@ -25,60 +26,79 @@ class RowLoss(nn.Module):
         super().__init__()
         self.num_classes, self.ignore_index = num_classes, ignore_index
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, labels: Tensor, sample: Tensor | None = None) -> Tensor:
+        """Scalar loss; ``sample`` (N,) is the scene of each row, where the loss asks for it."""
         if self.num_classes not in (None, logits.shape[1]):
             raise ValueError(
                 f"{type(self).__name__} was made for {self.num_classes} classes, but the logits have "
                 f"{logits.shape[1]}; make it with one prior or weight for each of their classes."
             )
-        return self.of_labelled(*labelled_rows(logits, labels, logits.shape[1], self.ignore_index))
-
-    def of_labelled(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """As :meth:`of_rows`, also for no row; a loss with state moves it here."""
-        # The sum over no row is a zero with a gradient.
-        return self.of_rows(logits, labels) if len(labels) else logits.sum()
-
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of (N, K) logits, float32 or wider, and (N,) labels in 0..K-1, N >= 1."""
-        raise TypeError(f"{type(self).__name__} must define of_rows(logits, labels) -> scalar.")
+        labels = checked_labels(logits, labels, num_classes=logits.shape[1], ignore_index=self.ignore_index)
+        rows = at_least_float32(as_rows(logits))
+        number, sample = sample_of_rows(labels, sample)
+        return self.of(
+            Supervised((Branch(rows),), labels.flatten(), sample, num_samples=number, features=rows)
+        )
 
 
-class LogitTerm(LossTerm):
-    """A loss of logits and labels, on the rows of a batch.
+class RowMean(RowLoss):
+    """Base of means over rows; subclasses define :meth:`row_losses`, and the mass of weighted means."""
+
+    linear = True
+
+    def row_losses(self, logits: Tensor, labels: Tensor, facts: BatchFacts) -> Tensor:
+        """(N,) losses of (N, K) logits, float32 or wider; 0 for rows whose label is IGNORE."""
+        raise TypeError(f"{type(self).__name__} must define row_losses(logits, labels, facts).")
+
+    def mass(self, facts: BatchFacts) -> Tensor:
+        """What the sum of the losses is divided by: the number of rows, unless they are weighted."""
+        return facts.num_rows
+
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        return {"loss": self.row_losses(rows.logits, rows.labels, facts).sum()}
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        mass = self.mass(facts)
+        # The sum is zero too where no row has a label.
+        return sums["loss"] / torch.where(mass > 0, mass, 1)
+
+
+def class_mass(weights: Tensor, facts: BatchFacts) -> Tensor:
+    """Sum over the rows of the (K,) weight of their class."""
+    return (weights.double() * facts.rows).sum().to(weights.dtype)
+
+
+def sample_of_rows(labels: Tensor, sample: Tensor | None) -> tuple[int, Tensor]:
+    """Number of samples, and the sample of each row in the order of ``labels.flatten()``.
 
     Args:
-        loss: of (logits (N, K), labels (N,)), of which some or all labels may be IGNORE.
+        labels: (N,), or (B, *S) where each of the B is a sample.
+        sample: (N,) sample of each row, or None; rows (N,) without it are of one sample.
     """
-
-    accepts_ignored = True
-
-    def __init__(self, loss: RowLoss) -> None:
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, supervised: Supervised) -> Tensor:
-        return loss_of(self.loss, supervised)
-
-
-def loss_of(loss: RowLoss, supervised: Supervised) -> Tensor:
-    """The loss of a batch, whose labels were checked when it was made: a second look would wait for a GPU."""
-    logits, labels = supervised.logits, supervised.labels
-    if not supervised.all_labelled:
-        rows = torch.nonzero(labels >= 0).squeeze(1)
-        logits, labels = logits[rows], labels[rows]
-    return loss.of_labelled(logits, labels)
+    if sample is not None:
+        # To look for the largest waits for a device.
+        return (int(sample.max()) + 1 if sample.numel() else 1), sample
+    if labels.ndim == 1:
+        return 1, torch.zeros_like(labels)
+    image = torch.arange(len(labels), device=labels.device)
+    return len(labels), image.repeat_interleave(labels[0].numel() if len(labels) else 0)
 
 
 def labelled_rows(
-    values: Tensor, labels: Tensor, num_classes: int, ignore_index: int
-) -> tuple[Tensor, Tensor]:
-    """Any layout -> (N, C) float32 or wider and (N,) int64, the rows with a class only.
+    values: Tensor, labels: Tensor, num_classes: int, ignore_index: int, sample: Tensor | None = None
+) -> Supervised:
+    """Features of any layout as rows, float32 or wider, those with a class only.
 
     Raises:
         ValueError: if the shapes do not belong together, or for a label that is no class.
     """
-    targets = checked_labels(values, labels, num_classes=num_classes, ignore_index=ignore_index).flatten()
-    rows = as_rows(at_least_float32(values))
+    labels = checked_labels(values, labels, num_classes=num_classes, ignore_index=ignore_index)
+    number, sample = sample_of_rows(labels, sample)
+    rows, targets = at_least_float32(as_rows(values)), labels.flatten()
     keep = targets >= 0
     # Training rows arrive without ignored ones: no copy of (N, C) then.
-    return (rows, targets) if bool(keep.all()) else (rows[keep], targets[keep])
+    if not bool(keep.all()):
+        rows, targets, sample = rows[keep], targets[keep], sample[keep]
+    # Losses of features look at no logits but for the number of classes.
+    scores = rows.new_zeros(len(rows), num_classes)
+    return Supervised((Branch(scores),), targets, sample, num_samples=number, features=rows)

@@ -12,13 +12,12 @@ from torch import Tensor
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig
-from pointseg.losses.class_sums import class_counts
-from pointseg.losses.processes import sum_over_processes
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.base import LossConfig, Sums
+from pointseg.losses.facts import BatchFacts
+from pointseg.losses.row_loss import RowMean
 
 
-class SeesawLoss(RowLoss):
+class SeesawLoss(RowMean):
     """-log of e^{z_y} / (e^{z_y} + sum_{j != y} S_yj e^{z_j}), S_ij = M_ij C_ij, mean over rows.
 
     Mitigation M_ij = min(1, N_j / N_i)^p with the rows N_c seen so far; compensation
@@ -32,7 +31,7 @@ class SeesawLoss(RowLoss):
         min_probability: p_y of the compensation is not taken below it (0.01 as published).
         ignore_index: label of rows to leave out.
 
-    State: ``seen``, counted while training, over all processes.
+    State: ``seen``, counted while training.
 
     Source: Wang et al., "Seesaw Loss for Long-Tailed Instance Segmentation", CVPR 2021; without its
     normalised linear classifier (use the ``cosine`` head) and its objectness branch (segmentation has no
@@ -59,20 +58,19 @@ class SeesawLoss(RowLoss):
         # float64: float32 stops counting at 16,777,216 rows, some hundred batches.
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.float64))
 
-    def of_labelled(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.training:
-            # Without a row too: other processes may have some and wait for the sum.
-            counts = class_counts(labels, logits.shape[1], dtype=self.seen.dtype)
-            self.seen += sum_over_processes(counts)
-        return super().of_labelled(logits, labels)
+    def row_losses(self, logits: Tensor, labels: Tensor, facts: BatchFacts) -> Tensor:
+        # In training the rows of this batch count as seen already.
+        seen = self.seen + facts.rows if self.training else self.seen
+        factors = self._log_factors(logits.detach(), labels.clamp(min=0), seen)
+        return F.cross_entropy(logits + factors, labels, ignore_index=IGNORE, reduction="none")
 
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits + self._log_factors(logits.detach(), labels), labels)
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
+        self.seen += facts.rows
 
     @torch.no_grad()
-    def _log_factors(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _log_factors(self, logits: Tensor, labels: Tensor, seen: Tensor) -> Tensor:
         """(N, K) log S_yj; 0 for the true class."""
-        log_seen = self.seen.clamp(min=1).log().to(logits.dtype)
+        log_seen = seen.clamp(min=1).log().to(logits.dtype)
         mitigation = self.p * (log_seen[None, :] - log_seen[:, None]).clamp(max=0)
         log_p = logits.log_softmax(dim=1)
         own = log_p.gather(1, labels[:, None]).exp().clamp(min=self.min_probability).log()
@@ -89,7 +87,5 @@ class SeesawConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
-        return LogitTerm(
-            SeesawLoss(statistics.num_classes, p=self.p, q=self.q, min_probability=self.min_probability)
-        )
+    ) -> SeesawLoss:
+        return SeesawLoss(statistics.num_classes, p=self.p, q=self.q, min_probability=self.min_probability)

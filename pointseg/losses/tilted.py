@@ -12,26 +12,40 @@ from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
 from pointseg.core.transfer import to_device
 from pointseg.losses.adaptive import adaptive_row_losses
-from pointseg.losses.base import LossConfig, LossTerm
-from pointseg.losses.class_sums import class_means
-from pointseg.losses.layout import checked_labels
-from pointseg.losses.processes import same_on_all_processes, sum_over_processes
-from pointseg.losses.softmax_rows import mean_cross_entropy, row_cross_entropy
-from pointseg.losses.tilted_mean import normalised, tilted_class_means, tilted_mean
+from pointseg.losses.base import Joining, LossConfig, LossTerm, Sums
+from pointseg.losses.class_sums import class_means, class_sums, means_of
+from pointseg.losses.cross_entropy import CrossEntropy
+from pointseg.losses.facts import BatchFacts
+from pointseg.losses.processes import same_on_all_processes
+from pointseg.losses.row_loss import RowLoss
+from pointseg.losses.softmax_rows import row_cross_entropy
+from pointseg.losses.tilted_mean import (
+    class_peaks,
+    class_tilt_sums,
+    class_tilts_of,
+    normalised,
+    peak_of,
+    tilt_of,
+    tilt_sums,
+    tilted_mean,
+)
 
 Prior = Literal["frequency", "uniform"]
 Level = Literal["class", "row", "scene", "hierarchical"]
-RowLoss = Literal["cross_entropy", "pat"]
+RowKind = Literal["cross_entropy", "pat"]
+
+#: Sums of a tilted mean, in the order in which they travel.
+_TILT = ("excess", "mean", "prior")
 
 
-class TiltedCrossEntropy(nn.Module):
+class TiltedCrossEntropy(RowLoss):
     """Tilted aggregation of the cross entropy over classes, rows or scenes. A reconstruction.
 
     ``class``: l_c = mean cross entropy of the rows of class c, L(t) = (1/t) log sum_c q_c exp(t l_c) over the
@@ -60,7 +74,8 @@ class TiltedCrossEntropy(nn.Module):
         within_t: tilt within a class, for ``hierarchical``.
         sampled_classes: train on so many classes, drawn by tilt; None for all. Not with ``stochastic``.
         row_loss: ``cross_entropy``, or ``pat``: each row's CE times PAT's weight exp(1 - p_y) / 2.
-        synchronize: under data parallel, all processes make one loss: that of the joined batch.
+        synchronize: all parts of a batch (processes, accumulated micro-batches) make one loss: that of the
+            joined batch. Else it is ``local``: each part makes its own, and their mean is taken.
         ignore_index: label of rows to leave out.
 
     Shapes: logits (N, K) with labels (N,), or (B, K, H, W) with (B, H, W); returns a scalar, in float32 or
@@ -84,11 +99,11 @@ class TiltedCrossEntropy(nn.Module):
         cap: float = 20.0,
         within_t: float = 1.0,
         sampled_classes: int | None = None,
-        row_loss: RowLoss = "cross_entropy",
+        row_loss: RowKind = "cross_entropy",
         synchronize: bool = True,
         ignore_index: int = IGNORE,
     ) -> None:
-        super().__init__()
+        super().__init__(ignore_index=ignore_index)
         if not (math.isfinite(t) and math.isfinite(within_t)):
             raise ValueError(
                 f"The tilt must be a finite number; got t={t}, within_t={within_t}. Use 0 for the plain mean."
@@ -108,62 +123,113 @@ class TiltedCrossEntropy(nn.Module):
         self.t, self.prior, self.level, self.stochastic = float(t), prior, level, stochastic
         self.rho, self.normalize, self.cap, self.within_t = rho, normalize, cap, within_t
         self.sampled_classes, self.row_loss = sampled_classes, row_loss
-        self.synchronize, self.ignore_index = synchronize, ignore_index
+        self.local = not synchronize
         # Infinite until the first batch.
         self.register_buffer("estimate", torch.tensor(math.inf, dtype=torch.float64))
 
-    def forward(self, logits: Tensor, labels: Tensor, sample: Tensor | None = None) -> Tensor:
-        """Scalar loss; ``sample`` (N,) is the scene of each row, for ``level="scene"`` (images: one each)."""
-        num_classes = logits.shape[1]
-        labels = checked_labels(logits, labels, num_classes=num_classes, ignore_index=self.ignore_index)
-        if self.level == "scene" and sample is None:
-            if labels.ndim == 1:
-                raise ValueError(
-                    "level='scene' needs the scene of each row: call with (logits, labels, sample)."
-                )
-            sample = torch.arange(len(labels), device=labels.device).repeat_interleave(labels[0].numel())
-        return self.of_checked(logits, labels, sample)
-
-    def of_checked(
-        self, logits: Tensor, labels: Tensor, sample: Tensor | None, *, num_samples: int | None = None
-    ) -> Tensor:
-        """The loss for labels that are known to be 0..K-1 or IGNORE: to look at them waits for a GPU.
-
-        Args:
-            logits, labels, sample: as for ``forward``.
-            num_samples: number of scenes; None finds it, by a look at ``sample``.
-        """
-        num_classes = logits.shape[1]
-        rows = row_cross_entropy(logits, labels).flatten()
-        if self.row_loss == "pat":
-            rows = adaptive_row_losses(rows)
-        losses, counts = self._level_losses(rows, labels.flatten(), sample, num_classes, num_samples)
-        prior = counts if self.prior == "frequency" else (counts > 0).to(losses.dtype)
-        if self.training and self.sampled_classes is not None:
-            return self._sampled(losses, prior, self.sampled_classes)
-        if self.stochastic and self.t != 0:
-            return self._stochastic(losses, prior)
-        return tilted_mean(losses, prior, self.t, synchronize=self._entries_are_local)
+    @property
+    def linear(self) -> bool:  # type: ignore[override]
+        """Without tilt and draws the loss is a mean over classes."""
+        return self.t == 0 and self.level == "class" and self.sampled_classes is None
 
     @property
-    def _entries_are_local(self) -> bool:
-        """Rows and scenes belong to one process; classes are shared, their losses joined already."""
-        return self.synchronize and self.level in ("row", "scene")
+    def ahead(self) -> tuple[Joining, ...]:  # type: ignore[override]
+        """Peaks, so that no exponential overflows; for a running estimate over rows or scenes also the
+        batch's tilted mean, since their weights depend on it."""
+        if self._tilts_entries:
+            return ("max", "sum") if self.stochastic else ("max",)
+        return ("max",) if self._tilts_within else ()
 
-    def _level_losses(
-        self, rows: Tensor, labels: Tensor, sample: Tensor | None, num_classes: int, num_samples: int | None
-    ) -> tuple[Tensor, Tensor]:
-        """Loss of each class, scene or row, and the rows that it stands for."""
+    @property
+    def _tilts_entries(self) -> bool:
+        """Whether the entries that are tilted lie in the parts of a batch: rows or scenes, not classes."""
+        return self.level in ("row", "scene") and self.t != 0
+
+    @property
+    def _tilts_within(self) -> bool:
+        return self.level == "hierarchical" and self.within_t != 0
+
+    def forward(self, logits: Tensor, labels: Tensor, sample: Tensor | None = None) -> Tensor:
+        """Scalar loss; ``sample`` (N,) is the scene of each row, for ``level="scene"`` (images: one each)."""
+        if self.level == "scene" and sample is None and labels.ndim == 1:
+            raise ValueError("level='scene' needs the scene of each row: call with (logits, labels, sample).")
+        return super().forward(logits, labels, sample)
+
+    def preliminary(self, number: int, rows: Supervised, facts: BatchFacts) -> Tensor:
+        if self._tilts_within:
+            return class_peaks(self._row_losses(rows), rows.labels, rows.num_classes, self.within_t)
+        losses, prior = self._entries(rows)
+        if number == 0:
+            return peak_of(losses, prior, self.t)
+        sums = tilt_sums(losses, prior, facts.ahead[0], self.t)
+        return torch.stack([sums[name] for name in _TILT])
+
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        if self.level in ("class", "hierarchical"):
+            losses = self._row_losses(rows)
+            if self._tilts_within:
+                return class_tilt_sums(losses, rows.labels, facts.ahead[0], self.within_t)
+            return {"losses": class_sums(losses, rows.labels, rows.num_classes)}
+        losses, prior = self._entries(rows)
+        if self.stochastic and self._tilts_entries:
+            weights = self._weights(losses, prior, self._batch_mean({}, facts))
+            return {
+                "losses": (weights * losses).sum(),
+                "weights": weights.sum(),
+                "prior": prior.sum(),
+            }
+        peak = facts.ahead[0] if self._tilts_entries else prior.new_zeros(())
+        return tilt_sums(losses, prior, peak, self.t)
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        if self.level in ("class", "hierarchical"):
+            losses, prior = self._class_losses(sums, facts)
+            if self.training and self.sampled_classes is not None:
+                return self._sampled(losses, prior, self.sampled_classes)
+            if self.stochastic and self.t != 0:
+                return self._stochastic(losses, prior)
+            return tilted_mean(losses, prior, self.t)
+        if self.stochastic and self._tilts_entries:
+            total = sums["weights" if self.normalize else "prior"]
+            return sums["losses"] / total.clamp(min=torch.finfo(total.dtype).tiny)
+        peak = facts.ahead[0] if self._tilts_entries else sums["prior"]
+        return tilt_of(sums, peak, self.t)
+
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
+        if self.stochastic and self.t != 0:
+            self.estimate.copy_(self._updated(self._batch_mean(sums, facts)))
+
+    def _row_losses(self, rows: Supervised) -> Tensor:
+        losses = row_cross_entropy(rows.logits, rows.labels)
+        return adaptive_row_losses(losses) if self.row_loss == "pat" else losses
+
+    def _entries(self, rows: Supervised) -> tuple[Tensor, Tensor]:
+        """(M,) losses and prior of the rows, or of the scenes, of a part of the batch."""
+        losses, labels = self._row_losses(rows), rows.labels
         if self.level == "row":
-            return rows, (labels >= 0).to(rows.dtype)
-        if self.level == "scene":
-            assert sample is not None
-            if num_samples is None:
-                num_samples = int(sample.max()) + 1 if sample.numel() else 1
-            return class_means(rows, torch.where(labels >= 0, sample, IGNORE), num_samples)
-        if self.level == "hierarchical" and self.within_t != 0:
-            return tilted_class_means(rows, labels, num_classes, self.within_t, synchronize=self.synchronize)
-        return class_means(rows, labels, num_classes, synchronize=self.synchronize)
+            return losses, (labels >= 0).to(losses.dtype)
+        scene = torch.where(labels >= 0, rows.sample, IGNORE)
+        losses, counts = class_means(losses, scene, rows.num_samples)
+        return losses, self._prior(counts)
+
+    def _class_losses(self, sums: Sums, facts: BatchFacts) -> tuple[Tensor, Tensor]:
+        """(K,) losses and prior of the classes."""
+        if self._tilts_within:
+            losses = class_tilts_of(sums, facts.ahead[0], facts.rows, self.within_t)
+        else:
+            losses = means_of(sums["losses"], facts.rows)
+        return losses, self._prior(facts.rows.to(losses.dtype))
+
+    def _prior(self, counts: Tensor) -> Tensor:
+        return counts if self.prior == "frequency" else (counts > 0).to(counts.dtype)
+
+    @torch.no_grad()
+    def _batch_mean(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        """The tilted mean of the joined batch."""
+        if self.level in ("class", "hierarchical"):
+            return tilted_mean(*self._class_losses(sums, facts), self.t)
+        of_entries = dict(zip(_TILT, facts.ahead[1], strict=True))
+        return tilt_of(of_entries, facts.ahead[0], self.t)
 
     def _sampled(self, losses: Tensor, prior: Tensor, number: int) -> Tensor:
         """Mean loss of the classes drawn by Gumbel top-k."""
@@ -177,27 +243,28 @@ class TiltedCrossEntropy(nn.Module):
         return (normalised(weights) * losses).sum()
 
     def _stochastic(self, losses: Tensor, prior: Tensor) -> Tensor:
-        local = self._entries_are_local
         with torch.no_grad():
-            q = normalised(prior, synchronize=local)
-            batch = tilted_mean(losses, prior, self.t, synchronize=local).double()
-            any_row = (sum_over_processes(prior.sum()) if local else prior.sum()) > 0
-            estimate = self._updated(batch, any_row) if self.training else self._current(batch)
-            exponent = (self.t * (losses - estimate.to(losses.dtype))).clamp(max=self.cap)
-            weights = torch.where(q > 0, q * exponent.exp(), torch.zeros_like(q))
+            q = normalised(prior)
+            weights = self._weights(losses, q, tilted_mean(losses, prior, self.t))
             if self.normalize:
-                weights = normalised(weights, synchronize=local)
-        total = (weights * losses).sum()
-        return sum_over_processes(total) if local else total
+                weights = normalised(weights)
+        return (weights * losses).sum()
+
+    @torch.no_grad()
+    def _weights(self, losses: Tensor, q: Tensor, batch: Tensor) -> Tensor:
+        """(M,) weights q exp(t (l - R)), R followed to a batch with tilted mean ``batch`` where it trains."""
+        estimate = self._updated(batch) if self.training else self._current(batch.double())
+        exponent = (self.t * (losses - estimate.to(losses.dtype))).clamp(max=self.cap)
+        return torch.where(q > 0, q * exponent.exp(), torch.zeros_like(q))
 
     def _current(self, batch: Tensor) -> Tensor:
         return torch.where(self.estimate.isinf(), batch, self.estimate.double())
 
-    def _updated(self, batch: Tensor, any_row: Tensor) -> Tensor:
+    def _updated(self, batch: Tensor) -> Tensor:
+        """The running estimate after a batch with this tilted mean, in float64."""
+        batch = batch.double()
         old = self.t * self._current(batch) + (math.log1p(-self.rho) if self.rho < 1 else -math.inf)
-        new = torch.logaddexp(old, self.t * batch + math.log(self.rho)) / self.t
-        self.estimate.copy_(torch.where(any_row, new, self.estimate.double()))
-        return new
+        return torch.logaddexp(old, self.t * batch + math.log(self.rho)) / self.t
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -222,7 +289,7 @@ class TiltedCrossEntropyConfig(LossConfig):
     cap: float = Field(default=20.0, gt=0)
     within_t: float = 1.0
     sampled_classes: int | None = Field(default=None, ge=1)
-    row_loss: RowLoss = "cross_entropy"
+    row_loss: RowKind = "cross_entropy"
     warmup: float = Field(default=0.05, ge=0, le=1)
     synchronize: bool = True
 
@@ -237,21 +304,30 @@ class TiltedCrossEntropyConfig(LossConfig):
         return TiltedCrossEntropyTerm(self._tilted(), warmup=self.warmup)
 
     def _tilted(self) -> TiltedCrossEntropy:
-        return TiltedCrossEntropy(**self.model_dump(exclude={"type", "weight", "warmup"}))
+        return TiltedCrossEntropy(**self.model_dump(exclude={"type", "weight", "head", "warmup"}))
 
 
 class TiltedCrossEntropyTerm(LossTerm):
     """:class:`TiltedCrossEntropy` on the logits of a batch, after a warm-up with plain cross entropy."""
 
-    accepts_ignored = True
-
     def __init__(self, tilted: TiltedCrossEntropy, *, warmup: float = 0.0) -> None:
         super().__init__()
         self.tilted, self.warmup = tilted, warmup
+        self.plain = CrossEntropy()
+        self.local, self.linear, self.ahead = tilted.local, tilted.linear, tilted.ahead
 
-    def forward(self, supervised: Supervised) -> Tensor:
-        if supervised.progress < self.warmup:
-            return mean_cross_entropy(supervised.logits, supervised.labels)
-        return self.tilted.of_checked(
-            supervised.logits, supervised.labels, supervised.sample, num_samples=supervised.num_samples
-        )
+    def preliminary(self, number: int, rows: Supervised, facts: BatchFacts) -> Tensor:
+        # In the warm-up too: how many messages there are must not depend on the step.
+        return self.tilted.preliminary(number, rows, facts)
+
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        return self._now(facts).sums(rows, facts)
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        return self._now(facts).value(sums, facts)
+
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
+        self._now(facts).move(sums, facts)
+
+    def _now(self, facts: BatchFacts) -> LossTerm:
+        return self.plain if facts.progress < self.warmup else self.tilted

@@ -11,10 +11,11 @@ from pydantic import Field
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace
-from pointseg.core.rows import IGNORE
+from pointseg.core.rows import IGNORE, Supervised
 from pointseg.core.statistics import ClassStatistics
-from pointseg.losses.base import LossConfig
-from pointseg.losses.row_loss import LogitTerm, RowLoss
+from pointseg.losses.base import LossConfig, Sums
+from pointseg.losses.facts import BatchFacts
+from pointseg.losses.row_loss import RowLoss
 
 
 class TopKCrossEntropy(RowLoss):
@@ -22,6 +23,9 @@ class TopKCrossEntropy(RowLoss):
 
     k is the largest of: ``fraction`` of the rows (rounded up); ``min_rows``; and, with a ``threshold``, the
     number of rows whose true class has a probability below it. It never exceeds the rows there are.
+
+    It is ``local``: the costliest rows of a batch do not follow from those of its parts. Under data parallel,
+    and where steps accumulate, it is the mean of the losses of the parts, each with a k of its own.
 
     Args:
         fraction: share of the rows, in [0, 1].
@@ -50,17 +54,25 @@ class TopKCrossEntropy(RowLoss):
             raise ValueError(f"threshold must lie in (0, 1]; got {threshold}.")
         self.fraction, self.min_rows, self.threshold = fraction, min_rows, threshold
 
-    def of_rows(self, logits: Tensor, labels: Tensor) -> Tensor:
-        losses = F.cross_entropy(logits, labels, reduction="none")
-        k = min(max(math.ceil(self.fraction * len(losses)), self.min_rows), len(losses))
-        costliest = losses.topk(k, sorted=False).values.mean()
-        if self.threshold is None:
-            return costliest
-        # Rows below the threshold are the costliest ones, so both rules keep a head of one order: the longer.
-        below = losses > -math.log(self.threshold)
-        number = below.sum()
-        mean_below = torch.where(below, losses, 0.0).sum() / number.clamp(min=1)
-        return torch.where(number > k, mean_below, costliest)
+    local = True
+
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        losses = F.cross_entropy(rows.logits, rows.labels, ignore_index=IGNORE, reduction="none")
+        valid = rows.labels >= 0
+        total = facts.num_rows
+        k = (self.fraction * total.double()).ceil().long().clamp(min=self.min_rows)
+        if self.threshold is not None:
+            # Rows below the threshold are the costliest ones, so both rules keep a head of one order: the
+            # longer.
+            k = torch.maximum(k, (valid & (losses > -math.log(self.threshold))).sum())
+        k = torch.minimum(k, total)
+        # Sorted whole: how many to pick only the device knows. Rows without a class come last.
+        order = losses.detach().masked_fill(~valid, -1.0).argsort(descending=True)
+        kept = torch.arange(len(losses), device=losses.device) < k
+        return {"loss": torch.where(kept, losses[order], 0.0).sum() / k.clamp(min=1)}
+
+    def value(self, sums: Sums, facts: BatchFacts) -> Tensor:
+        return sums["loss"]
 
 
 class TopKConfig(LossConfig):
@@ -73,5 +85,5 @@ class TopKConfig(LossConfig):
 
     def build(
         self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
-    ) -> LogitTerm:
-        return LogitTerm(TopKCrossEntropy(self.fraction, min_rows=self.min_rows, threshold=self.threshold))
+    ) -> TopKCrossEntropy:
+        return TopKCrossEntropy(self.fraction, min_rows=self.min_rows, threshold=self.threshold)

@@ -28,9 +28,11 @@ class CosineHead(Head):
         # Of length about 1, so that weight decay and learning rate turn it as they turn a linear classifier.
         self.weight = nn.Parameter(torch.randn(num_classes, in_channels) / in_channels**0.5)
 
-    def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
+    def forward(
+        self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
+    ) -> Prediction:
         cosine = F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
-        return Prediction(logits=self.scale * cosine, features=features, classifier_weight=self.weight)
+        return Prediction.of(self.scale * cosine, features, self.weight)
 
 
 class CosineHeadConfig(HeadConfig):

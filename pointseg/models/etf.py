@@ -50,10 +50,12 @@ class ETFHead(Head):
         self.embed = nn.Linear(in_channels, self.embedding_dim)
         self.register_buffer("classifier", simplex_etf(num_classes, self.embedding_dim))
 
-    def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
+    def forward(
+        self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
+    ) -> Prediction:
         embedded = self.embed(features)
         cosine = F.linear(F.normalize(embedded, dim=1), self.classifier.to(embedded.dtype))
-        return Prediction(logits=self.scale * cosine, features=embedded, classifier_weight=self.classifier)
+        return Prediction.of(self.scale * cosine, embedded, self.classifier)
 
 
 class ETFHeadConfig(HeadConfig):

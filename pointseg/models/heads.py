@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,11 +13,12 @@ from pointseg.core.prediction import Prediction
 
 
 class Head(nn.Module):
-    """Base of all heads: ``forward(features, labels, progress) -> Prediction``.
+    """Base of all heads: ``forward(features, labels, progress, present) -> Prediction``.
 
     A head owns every learned parameter after the backbone, so that the optimiser, checkpoints and
     data-parallel training need not know it. Randomness comes from torch's global generator, which the trainer
-    seeds anew for each step, equally on all processes.
+    seeds anew for each part of a step, equally on all processes: weights and ignored classes of the branches
+    of a prediction must be the same for all parts.
 
     Attributes:
         embedding_dim: channels of ``Prediction.features`` where the head embeds the backbone's features anew;
@@ -29,25 +30,33 @@ class Head(nn.Module):
     embedding_dim: int | None = None
     nonnegative: bool | None = None
 
-    def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
+    def forward(
+        self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
+    ) -> Prediction:
         """Class scores.
 
         Args:
             features: (M, D) rows of the backbone.
             labels: (M,) int64 train index or IGNORE; to be used while training only.
             progress: share of the training that is done, in [0, 1].
+            present: (K,) bool, the classes with a row in the whole batch of the step, of which ``labels`` may
+                be a part (processes, micro-batches); None where the labels tell.
         """
-        raise TypeError(f"{type(self).__name__} must define forward(features, labels, progress).")
+        raise TypeError(f"{type(self).__name__} must define forward(features, labels, progress, present).")
 
 
 class HeadConfig(Config):
     """Base of the heads' options; each head derives from it and adds ``type: Literal[...]``.
 
     Attributes:
-        suppresses: whether its predictions hold ``suppressed`` logits while training.
+        num_branches: branches of its predictions while training.
     """
 
-    suppresses: ClassVar[bool] = False
+    num_branches: ClassVar[int] = 1
+
+    def extra_losses(self) -> dict[str, dict[str, Any]]:
+        """Losses that the head brings along: name -> options with ``type``, as under ``losses`` in YAML."""
+        return {}
 
     def build(self, in_channels: int, num_classes: int) -> Head:
         """The head for D = ``in_channels`` features and K = ``num_classes``."""
@@ -80,9 +89,7 @@ class LinearHead(Head):
         if prior_probability is not None:
             nn.init.constant_(self.classifier.bias, math.log(prior_probability / (1 - prior_probability)))
 
-    def forward(self, features: Tensor, labels: Tensor, progress: float) -> Prediction:
-        return Prediction(
-            logits=self.classifier(features),
-            features=features,
-            classifier_weight=self.classifier.weight,
-        )
+    def forward(
+        self, features: Tensor, labels: Tensor, progress: float, present: Tensor | None = None
+    ) -> Prediction:
+        return Prediction.of(self.classifier(features), features, self.classifier.weight)

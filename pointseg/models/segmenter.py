@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
 from torch import Tensor, nn
 
-from pointseg.core.batch import Batch
+from pointseg.core.batch import Batch, labels_of
 from pointseg.core.prediction import Prediction
+from pointseg.core.rows import MAIN
 from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig
 from pointseg.models.precision import EXACT, Precision
 from pointseg.sparse.engines import AUTO, using_engine
@@ -24,6 +26,7 @@ class Segmenter(nn.Module):
         head: options of the head; a linear classifier unless told otherwise.
         engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
         precision: in which types it computes in evaluation mode; in training that is the step's affair.
+        others: name -> number of classes and options of further heads on the same features.
 
     Attributes:
         feature_channels: channels of the features that a prediction holds: those of the head's embedding
@@ -41,6 +44,7 @@ class Segmenter(nn.Module):
         *,
         engine: str = AUTO,
         precision: Precision = EXACT,
+        others: Mapping[str, tuple[int, HeadConfig]] | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -49,10 +53,22 @@ class Segmenter(nn.Module):
         self.num_classes = num_classes
         channels = int(backbone.out_channels)  # type: ignore[arg-type]
         self.head = (head or LinearHeadConfig()).build(channels, num_classes)
-        self.head.nonnegative = getattr(backbone, "nonnegative", None)
+        # Keys of the main head's weights are head.*, as in runs with no other.
+        self.others = nn.ModuleDict(
+            {name: config.build(channels, number) for name, (number, config) in (others or {}).items()}
+        )
+        for made in self.heads.values():
+            made.nonnegative = getattr(backbone, "nonnegative", None)
         self.feature_channels = self.head.embedding_dim or channels
+        self.channels_of = {name: made.embedding_dim or channels for name, made in self.heads.items()}
+        self.classes_of = {MAIN: num_classes} | {name: number for name, (number, _) in (others or {}).items()}
         # Not among the weights: it follows from the configuration and the training set.
         self.register_buffer("evaluation_offset", None, persistent=False)
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """All heads by name, the main one first."""
+        return {MAIN: self.head, **self.others}  # type: ignore[dict-item]
 
     def adjust_logits(self, offset: Tensor) -> None:
         """Add ``offset`` (K,) to the logits in evaluation mode, from now on.
@@ -80,12 +96,49 @@ class Segmenter(nn.Module):
             )
         switch()
 
-    def forward(self, batch: Batch, progress: float = 0.0) -> Prediction:
-        """Prediction with one row for each voxel or pixel of the batch, in the batch's order."""
+    def forward(
+        self, batch: Batch, progress: float = 0.0, present: Mapping[str, Tensor] | None = None
+    ) -> Prediction:
+        """Prediction with one row for each voxel or pixel of the batch, in the batch's order.
+
+        Args:
+            batch: the input.
+            progress: share of the training that is done.
+            present: head -> (K,) bool, classes with a row in the whole batch of the step; see Head.
+        """
         with nullcontext() if self.training else self.precision.used_on(batch.labels.device):
-            with nullcontext() if self.engine == AUTO else using_engine(self.engine):
-                features = self.backbone.rows(batch)  # type: ignore[operator]
-            prediction: Prediction = self.head(features, batch.labels, progress)
-        if self.training or self.evaluation_offset is None:
-            return prediction
-        return replace(prediction, logits=prediction.logits + self.evaluation_offset)
+            predictions = self._of_all_heads(batch, progress, present or {})
+        main = predictions.pop(MAIN)
+        if not self.training and self.evaluation_offset is not None:
+            first = replace(main.branches[0], logits=main.logits + self.evaluation_offset)
+            main = replace(main, branches=(first, *main.branches[1:]))
+        return replace(main, others=predictions) if predictions else main
+
+    def _of_all_heads(
+        self, batch: Batch, progress: float, present: Mapping[str, Tensor]
+    ) -> dict[str, Prediction]:
+        with nullcontext() if self.engine == AUTO else using_engine(self.engine):
+            features = self.backbone.rows(batch)  # type: ignore[operator]
+        predictions: dict[str, Prediction] = {}
+        for name, head in self.heads.items():
+            # Only a head that trains may look at labels, and not every data set has those of each head.
+            labels = labels_of(batch, name) if self.training or name == MAIN else batch.labels
+            predictions[name] = head(features, labels, progress, present.get(name))
+        return predictions
+
+
+class HeadView(nn.Module):
+    """A segmenter as one of its heads sees the world: that head's prediction is the main one.
+
+    Args:
+        segmenter: a network.
+        head: name of one of its heads.
+    """
+
+    def __init__(self, segmenter: nn.Module, head: str) -> None:
+        super().__init__()
+        self.segmenter, self.head = segmenter, head
+
+    def forward(self, batch: Batch) -> Prediction:
+        prediction: Prediction = self.segmenter(batch)
+        return prediction if self.head == MAIN else prediction.others[self.head]

@@ -6,8 +6,7 @@ Source: Chu, Kim, Han, "Learning Debiased and Disentangled Representations for S
 
 from __future__ import annotations
 
-import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.distributed as dist
@@ -16,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointseg.core.prediction import Prediction
-from pointseg.core.rows import Suppressed
+from pointseg.core.rows import Branch
 from pointseg.core.transfer import to_device
 from pointseg.models.heads import Head, HeadConfig
 
@@ -30,22 +29,21 @@ class ClassSuppressionHead(Head):
     ReLU(W_c * A) are averaged over the kept classes, A_gated = sum_c r_c ReLU(W_c * A) / sum_c r_c, and
     mapped by A_drop = ReLU(BN(Linear(A_gated))); the same classifier scores A and A_drop.
 
-    In training ``logits`` are those of A and ``suppressed`` those of A_drop: with probability p = progress,
-    classes are dropped, else none. The same ones on all processes of a data-parallel run. At evaluation
-    ``logits`` and ``features`` are those of A_drop with nothing dropped. The loss of both is
-    pointseg.losses.ClassSuppression.
+    In training the prediction has two branches, the logits of A with weight 1 - p and those of A_drop with
+    weight p = progress, which ignores the dropped classes: with probability p classes are dropped, else none.
+    The same ones on all processes of a data-parallel run. At evaluation there is one branch, of A_drop with
+    nothing dropped. The loss of both is pointseg.losses.ClassSuppression.
 
     Args:
         feature_dim: D.
         num_classes: K.
-        alpha: weight of the penalty on the dropped classes' probability.
         num_dropped: classes dropped at a time. One, as released, changes the gate little where K is large;
             about K / 20 has the published strength.
         sample_from: ``all`` K classes alike, as released, or those ``present`` in the labels of the batch, of
             which one at least is kept where there are two.
 
     Raises:
-        ValueError: if not 1 <= num_dropped < K, alpha is negative, or an option is unknown.
+        ValueError: if not 1 <= num_dropped < K, or an option is unknown.
 
     Departure: the released code gates with g = sum_c r_c ReLU(W_c) / sum_c r_c, which equals the published
     form for features without negative values only. Here negative values have a gate of their own, ReLU(W a) =
@@ -57,7 +55,6 @@ class ClassSuppressionHead(Head):
         feature_dim: int,
         num_classes: int,
         *,
-        alpha: float = 10.0,
         num_dropped: int = 1,
         sample_from: SampleFrom = "all",
     ) -> None:
@@ -67,17 +64,21 @@ class ClassSuppressionHead(Head):
                 f"num_dropped must be 1 to {num_classes - 1}, fewer than the {num_classes} classes; "
                 f"got {num_dropped}."
             )
-        if not (math.isfinite(alpha) and alpha >= 0):
-            raise ValueError(f"alpha must be 0 or more; got {alpha}.")
         if sample_from not in ("all", "present"):
             raise ValueError(f"sample_from must be all or present; got {sample_from!r}.")
         self.feature_dim, self.num_classes = feature_dim, num_classes
-        self.alpha, self.num_dropped, self.sample_from = float(alpha), num_dropped, sample_from
+        self.num_dropped, self.sample_from = num_dropped, sample_from
         self.classifier = nn.Linear(feature_dim, num_classes)
         self.linear = nn.Linear(feature_dim, feature_dim)
         self.norm = nn.BatchNorm1d(feature_dim)
 
-    def forward(self, features: Tensor, labels: Tensor | None = None, progress: float = 0.0) -> Prediction:
+    def forward(
+        self,
+        features: Tensor,
+        labels: Tensor | None = None,
+        progress: float = 0.0,
+        present: Tensor | None = None,
+    ) -> Prediction:
         """Class scores.
 
         Args:
@@ -85,30 +86,23 @@ class ClassSuppressionHead(Head):
             labels: (N,) or (B, *S); needed in training with ``sample_from="present"`` only. Values outside
                 0..K-1 are no class.
             progress: p, share of the training that is done, in [0, 1].
+            present: (K,) bool, classes of the whole batch of the step; None takes those of ``labels`` on all
+                processes.
         """
         rows = features if features.ndim == 2 else features.movedim(1, -1).reshape(-1, features.shape[1])
         weight = self.classifier.weight
         if not self.training:
             refined = self._refined(rows, torch.ones(self.num_classes, device=rows.device))
-            return Prediction(
-                logits=_laid_out_as(features, self.classifier(refined)),
-                features=_laid_out_as(features, refined),
-                classifier_weight=weight,
-            )
-        dropped = self._draw(labels, progress, rows.device)
+            logits = _laid_out_as(features, self.classifier(refined))
+            return Prediction.of(logits, _laid_out_as(features, refined), weight)
+        dropped = self._draw(labels, progress, rows.device, present)
         keep = torch.ones(self.num_classes, device=rows.device).index_fill(0, dropped, 0.0)
         refined = self._refined(rows, keep)
-        return Prediction(
-            logits=_laid_out_as(features, self.classifier(rows)),
-            features=features,
-            classifier_weight=weight,
-            suppressed=Suppressed(
-                _laid_out_as(features, self.classifier(refined)),
-                dropped,
-                share=progress,
-                alpha=self.alpha,
-            ),
-        )
+        plain = Branch(_laid_out_as(features, self.classifier(rows)), weight=1 - progress)
+        # Nothing dropped is known without a look at the device, and costs its loss no mask.
+        ignored = dropped if len(dropped) else None
+        suppressed = Branch(_laid_out_as(features, self.classifier(refined)), progress, ignored)
+        return Prediction((plain, suppressed), features, weight)
 
     def gates(self, keep: Tensor) -> tuple[Tensor, Tensor]:
         """(D,) gates g+ and g- of positive and negative features; r = ``keep`` (K,) is 1 for kept classes.
@@ -150,11 +144,17 @@ class ClassSuppressionHead(Head):
         return F.relu_(hidden)
 
     @torch.no_grad()
-    def _draw(self, labels: Tensor | None, progress: float, device: torch.device) -> Tensor:
+    def _draw(
+        self,
+        labels: Tensor | None,
+        progress: float,
+        device: torch.device,
+        present: Tensor | None = None,
+    ) -> Tensor:
         """(M,) int64 ascending: the classes to drop in this forward, the same on all processes."""
         if not 0 <= progress <= 1:
             raise ValueError(f"progress must lie in [0, 1]; got {progress}.")
-        chosen = self._drawn_by_host(progress, self._present(labels, device))
+        chosen = self._drawn_by_host(progress, self._present(labels, device, present))
         if not _data_parallel():
             return to_device(chosen, device)
         marks = to_device(torch.zeros(self.num_classes, dtype=torch.uint8).index_fill(0, chosen, 1), device)
@@ -173,10 +173,12 @@ class ClassSuppressionHead(Head):
             number = min(number, max(count - 1, min(count, 1)))
         return order.topk(number if drop else 0).indices.sort().values
 
-    def _present(self, labels: Tensor | None, device: torch.device) -> Tensor | None:
+    def _present(self, labels: Tensor | None, device: torch.device, known: Tensor | None) -> Tensor | None:
         """(K,) bool on the CPU: classes with a row on any process; None where all may be drawn."""
         if self.sample_from == "all":
             return None
+        if known is not None:
+            return known.cpu()
         if labels is None:
             raise ValueError(
                 "sample_from='present' needs labels in training: call with (features, labels, progress)."
@@ -191,20 +193,26 @@ class ClassSuppressionHead(Head):
 
 
 class ClassSuppressionHeadConfig(HeadConfig):
-    """Options of :class:`ClassSuppressionHead`."""
+    """Options of :class:`ClassSuppressionHead`.
 
-    suppresses: ClassVar[bool] = True
+    Args:
+        alpha: weight of the penalty on the dropped classes' probability.
+    """
+
+    num_branches: ClassVar[int] = 2
 
     type: Literal["class_suppression"] = "class_suppression"
     alpha: float = Field(default=10.0, ge=0)
     num_dropped: int = Field(default=1, ge=1)
     sample_from: SampleFrom = "all"
 
+    def extra_losses(self) -> dict[str, dict[str, Any]]:
+        return {"suppression": {"type": "ignored_probability", "alpha": self.alpha}}
+
     def build(self, in_channels: int, num_classes: int) -> ClassSuppressionHead:
         return ClassSuppressionHead(
             in_channels,
             num_classes,
-            alpha=self.alpha,
             num_dropped=self.num_dropped,
             sample_from=self.sample_from,
         )

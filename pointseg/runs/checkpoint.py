@@ -17,7 +17,7 @@ from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
 from pointseg.models.precision import Amp, check_amp
-from pointseg.models.segmenter import Segmenter
+from pointseg.models.segmenter import HeadView, Segmenter
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine, known_engine
 
@@ -40,7 +40,7 @@ class TrainedRun:
 
     experiment: Experiment
     label_space: LabelSpace
-    segmenter: Segmenter
+    segmenter: Segmenter | HeadView
     pipeline: Pipeline
     device: torch.device
     step: int

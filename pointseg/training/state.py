@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pointseg.core.batch import Batch
+from pointseg.core.batch import Batch, labels_of, supervise
 from pointseg.core.distributed import Processes
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.data.kind import Pipeline
 from pointseg.experiment import Experiment
-from pointseg.losses.base import Objective
+from pointseg.losses.facts import BatchFacts, join_facts
+from pointseg.losses.objective import (
+    AllSums,
+    Objective,
+    Slot,
+    joined_ahead,
+    joined_sums,
+    with_ahead,
+)
+from pointseg.losses.processes import num_processes
 from pointseg.models.segmenter import Segmenter
 from pointseg.optim.average import WeightAverage
+
+
+@dataclass(frozen=True)
+class PartLoss:
+    """What a forward pass over a part of a step's batch gives.
+
+    Args:
+        total: scalar to take the gradient of.
+        parts: unweighted, detached losses by name.
+        is_finite: scalar bool, whether this part's own sums are finite, which tells whose fault it is where
+            a loss is not.
+        slots: what the losses saw and know.
+        sums: sums over the processes, detached; empty for a part whose gradient alone was asked for.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    is_finite: Tensor
+    slots: list[Slot]
+    sums: AllSums
 
 
 class Learner(nn.Module):
@@ -33,9 +62,78 @@ class Learner(nn.Module):
         for name, parameter in self.named_parameters():
             yield name.removeprefix("segmenter."), parameter
 
-    def forward(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, parts = self.objective(batch.supervise(self.segmenter(batch, progress), progress))
-        return loss, parts
+    def facts(self, batches: Sequence[Batch], progress: float) -> dict[str, BatchFacts]:
+        """What is known of the joined batch of a step before its first forward pass: head -> facts."""
+        return join_facts(
+            {
+                head: [
+                    BatchFacts.of(
+                        labels_of(batch, head),
+                        batch.sample,
+                        num_samples=batch.num_samples,
+                        num_classes=num_classes,
+                        progress=progress,
+                    )
+                    for batch in batches
+                ]
+                for head, num_classes in self.segmenter.classes_of.items()
+            }
+        )
+
+    def slots(
+        self,
+        batch: Batch,
+        progress: float,
+        facts: Mapping[str, BatchFacts],
+        ahead: Sequence[Mapping[str, Tensor]] = (),
+    ) -> list[Slot]:
+        """Forward pass of the network: what each loss sees of a part of the step's batch."""
+        present = {head: known.present for head, known in facts.items()}
+        prediction = self.segmenter(batch, progress, present)
+        rows = {head: supervise(batch, prediction, head, progress) for head in facts}
+        slots = self.objective.slots(rows, facts)
+        for results in ahead:
+            slots = with_ahead(slots, results)
+        return slots
+
+    def forward(
+        self,
+        batch: Batch,
+        progress: float,
+        facts: Mapping[str, BatchFacts],
+        ahead: Sequence[Mapping[str, Tensor]] = (),
+        slopes: AllSums | None = None,
+    ) -> PartLoss:
+        """The loss of a part; with ``slopes``, what has its share of the gradient of a loss of several parts.
+
+        Args:
+            batch: the part.
+            progress: share of the training that is done.
+            facts: of the joined batch.
+            ahead: preliminary results of the joined batch, where they are known already.
+            slopes: gradient of the loss with respect to the joined sums.
+        """
+        objective = self.objective
+        slots = self.slots(batch, progress, facts, ahead)
+        with torch.autocast(batch.labels.device.type, enabled=False):
+            if slopes is None:
+                for number in range(len(ahead), objective.num_ahead):
+                    slots = with_ahead(slots, joined_ahead(slots, [objective.ahead(slots, number)], number))
+            own = objective.sums(slots)
+            finite = all_finite(own)
+            if slopes is not None:
+                # Data-parallel training will take the mean over the processes.
+                weighted = [(slopes[key] * own[key]).sum() for key in slopes if own[key].requires_grad]
+                total = num_processes() * torch.stack(weighted).sum()
+                return PartLoss(total, {}, finite, slots, {})
+            sums = joined_sums(own)
+            total, parts = objective.value(slots, sums)
+        return PartLoss(total, parts, finite, slots, {key: value.detach() for key, value in sums.items()})
+
+
+def all_finite(sums: AllSums) -> Tensor:
+    """Scalar bool."""
+    return torch.stack([total.detach().isfinite().all() for total in sums.values()]).all()
 
 
 @dataclass
@@ -75,14 +173,24 @@ class TrainingState:
         label_space: LabelSpace,
         pipeline: Pipeline,
         processes: Processes,
+        others: Mapping[str, tuple[ClassStatistics, LabelSpace]] | None = None,
     ) -> tuple[TrainingState, str]:
-        """The state before the first step, the same on all processes; and a notice for the user, or ""."""
+        """The state before the first step, the same on all processes; and a notice for the user, or "".
+
+        ``others`` are class counts and label space of each head beside the main one.
+        """
         torch.manual_seed(experiment.seed)
         segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
         if experiment.train.activation_checkpointing:
             segmenter.recompute_activations()
         objective = experiment.build_objective(
-            statistics, label_space=label_space, feature_channels=segmenter.feature_channels
+            statistics,
+            label_space=label_space,
+            feature_channels=segmenter.feature_channels,
+            others={
+                head: (counts, space, segmenter.channels_of[head])
+                for head, (counts, space) in (others or {}).items()
+            },
         )
         network, notice = processes.synchronise_norms(segmenter)
         assert isinstance(network, Segmenter)

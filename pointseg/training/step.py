@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from pointseg.core.batch import Batch
 from pointseg.core.distributed import Processes
 from pointseg.core.seeds import derived_seed
 from pointseg.experiment import Experiment
 from pointseg.models.precision import AMP_TYPES
+from pointseg.training.accumulation import StepLoss, backward
 from pointseg.training.state import TrainingState
 
 #: Stream of random numbers of losses and heads; those of augmentation follow from batch numbers.
@@ -27,7 +27,7 @@ class StepReport:
     """What one step did.
 
     Args:
-        loss: mean over the step's batches of this process; not finite where the step was skipped for it.
+        loss: that of the step's joined batch, of all processes; not finite where the step was skipped for it.
         parts: the same for each loss, unweighted.
         lr: learning rate.
         grad_norm: norm of the gradient before clipping.
@@ -55,9 +55,8 @@ class StepResult:
 
     Args:
         step: number of steps done with this one.
-        losses: loss of each batch, scalars.
-        parts: the unweighted losses of each batch, scalars.
-        names: scenes of each batch.
+        loss: of the step's joined batch.
+        names: scenes of each batch of this process.
         norm: norm of the gradient before clipping, a scalar.
         bad: whether the step was skipped, a scalar; the same on all processes.
         lr: learning rate.
@@ -65,8 +64,7 @@ class StepResult:
     """
 
     step: int
-    losses: list[Tensor]
-    parts: list[dict[str, Tensor]]
+    loss: StepLoss
     names: list[tuple[str, ...]]
     norm: Tensor
     bad: Tensor
@@ -75,19 +73,18 @@ class StepResult:
 
     def read(self, processes: Processes) -> StepReport:
         """The numbers, in one transfer; to be called on all processes alike."""
-        flat = [self.bad, self.norm, *self.losses, *(value for part in self.parts for value in part.values())]
-        bad, norm, *values = torch.stack([value.double() for value in flat]).tolist()
-        count = len(self.losses)
-        losses, of_parts = values[:count], values[count:]
-        labels = list(self.parts[0])
-        means = {name: sum(of_parts[i :: len(labels)]) / count for i, name in enumerate(labels)}
+        parts = self.loss.parts
+        flat = [self.bad, self.norm, self.loss.total, *parts.values(), *self.loss.is_finite]
+        bad, norm, loss, *values = torch.stack([value.double() for value in flat]).tolist()
+        of_parts, finite = values[: len(parts)], values[len(parts) :]
         skipped: tuple[str, ...] = ()
         if bad:
-            suspects = [n for n, value in zip(self.names, losses, strict=True) if not math.isfinite(value)]
+            suspects = [names for names, good in zip(self.names, finite, strict=True) if not good]
             # A gradient that is not finite does not tell whose it is; nor does another process's loss.
             mine = [] if processes.any(bool(suspects))[0] and not suspects else suspects or self.names
             skipped = processes.names_of([name for names in mine for name in names], where=True)
-        return StepReport(sum(losses) / count, means, self.lr, norm, self.num_rows, skipped)
+        by_name = dict(zip(parts, of_parts, strict=True))
+        return StepReport(loss, by_name, self.lr, norm, self.num_rows, skipped)
 
 
 def train_step(
@@ -97,38 +94,37 @@ def train_step(
     total_steps: int,
     processes: Processes,
 ) -> StepResult:
-    """Forward and backward over ``train.accumulate`` batches, then one step of the optimiser.
+    """Forward and backward over ``train.accumulate`` batches, joined into one (see
+    pointseg.training.accumulation), then one step of the optimiser.
 
     A loss or gradient that is not finite on any process skips the step on all: weights, running statistics
     and the state of the losses stay as they were. That is decided on the device: nothing here waits for it.
     """
-    options = experiment.train
     lr = _set_learning_rate(state, experiment, total_steps)
-    # Dropout and the like: the same numbers on all processes, and after a resume.
-    torch.manual_seed(derived_seed(experiment.seed, _STEP_STREAM, state.step))
+    parts = list(batches)
     buffers_before = [buffer.clone() for buffer in state.learner.buffers()]
-    losses: list[Tensor] = []
-    parts: list[dict[str, Tensor]] = []
-    names: list[tuple[str, ...]] = []
-    num_rows = 0
-    for number, batch in enumerate(batches, start=1):
-        with _local_gradients(state, until=number == options.accumulate):
-            with _autocast(options.amp, processes.device):
-                loss, batch_parts = state.parallel(batch, state.step / total_steps)
-            losses.append(loss.detach())
-            parts.append(batch_parts)
-            names.append(batch.names)
-            num_rows += batch.num_rows
-            # A loss that is not finite makes every gradient NaN, on all processes.
-            share = torch.where(losses[-1].isfinite(), 1.0 / options.accumulate, math.nan)
-            state.scaler.scale(loss * share).backward()
-    norm = _clip(state, options.clip_norm)
-    bad = _is_bad(state, losses, norm, processes)
+
+    def setting() -> contextlib.AbstractContextManager[object]:
+        # Dropout and the like: the same numbers on all processes, and after a resume.
+        torch.manual_seed(derived_seed(experiment.seed, _STEP_STREAM, state.step))
+        return _autocast(experiment.train.amp, processes.device)
+
+    loss = backward(state, parts, state.step / total_steps, setting)
+    norm = _clip(state, experiment.train.clip_norm)
+    bad = _is_bad(state, loss.total, norm, processes)
     _restore(state, buffers_before, where=bad)
     _move(state, norm, unless=bad)
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
-    return StepResult(state.step, losses, parts, names, norm, bad, lr, num_rows)
+    return StepResult(
+        state.step,
+        loss,
+        names=[batch.names for batch in parts],
+        norm=norm,
+        bad=bad,
+        lr=lr,
+        num_rows=sum(batch.num_rows for batch in parts),
+    )
 
 
 def _set_learning_rate(state: TrainingState, experiment: Experiment, total_steps: int) -> float:
@@ -144,13 +140,6 @@ def _autocast(amp: str, device: torch.device) -> contextlib.AbstractContextManag
     return torch.autocast(device.type, dtype=AMP_TYPES[amp])
 
 
-def _local_gradients(state: TrainingState, *, until: bool) -> contextlib.AbstractContextManager[object]:
-    """Gradients of all but the last batch of a step need not travel between processes."""
-    if until or not isinstance(state.parallel, DistributedDataParallel):
-        return contextlib.nullcontext()
-    return state.parallel.no_sync()
-
-
 def _clip(state: TrainingState, clip_norm: float | None) -> Tensor:
     """Norm of the gradient; clipped to ``clip_norm`` in place."""
     state.scaler.unscale_(state.optimizer)
@@ -161,9 +150,9 @@ def _clip(state: TrainingState, clip_norm: float | None) -> Tensor:
     return norm
 
 
-def _is_bad(state: TrainingState, losses: list[Tensor], norm: Tensor, processes: Processes) -> Tensor:
-    """Whether a loss, or without a scaler the gradient, is not finite on any process; a scalar bool."""
-    bad = ~torch.stack(losses).isfinite().all()
+def _is_bad(state: TrainingState, loss: Tensor, norm: Tensor, processes: Processes) -> Tensor:
+    """Whether the loss, or without a scaler the gradient, is not finite on any process; a scalar bool."""
+    bad = ~loss.isfinite()
     if not state.scaler.is_enabled():
         bad = bad | ~norm.isfinite()
     return processes.sum(bad.float()) > 0

@@ -138,6 +138,7 @@ def _train(
         for line in notices:
             monitor.say(line)
         monitor.say(job.headline(state.step))
+        monitor.say(job.local_losses(state))
         report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
     if processes.is_main:
         _say_how_it_ended(state, job, folder, report, console)
@@ -219,6 +220,7 @@ def _validate(
         job.val_names,
         job.experiment.evaluate,
         job.processes,
+        derived=job.derived,
         should_stop=lambda: stop.requested,
         on_scene=monitor.validating,
     )

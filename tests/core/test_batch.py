@@ -5,7 +5,7 @@ import torch
 
 from pointseg.core.batch import SceneBatch
 from pointseg.core.prediction import Prediction
-from pointseg.core.rows import IGNORE, Suppressed
+from pointseg.core.rows import IGNORE, Branch
 
 
 def batch(labels: list[int]) -> SceneBatch:
@@ -18,21 +18,22 @@ def batch(labels: list[int]) -> SceneBatch:
 
 def test_supervise_drops_unlabelled_rows_of_every_field() -> None:
     logits = torch.arange(8.0).view(4, 2)
-    prediction = Prediction(logits, logits * 10, suppressed=Suppressed(logits * 100, torch.tensor([1])))
+    prediction = Prediction((Branch(logits), Branch(logits * 100, 0.5, torch.tensor([1]))), logits * 10)
     rows = batch([0, IGNORE, IGNORE, 1]).supervise(prediction, progress=0.5)
     assert rows.labels.tolist() == [0, 1]
     assert rows.sample.tolist() == [0, 1]
     assert rows.logits.tolist() == [[0, 1], [6, 7]]
     assert rows.features.tolist() == [[0, 10], [60, 70]]
-    assert rows.suppressed is not None
-    assert rows.suppressed.logits.tolist() == [[0, 100], [600, 700]]
+    assert rows.branches[1].logits.tolist() == [[0, 100], [600, 700]]
+    assert rows.branches[1].weight == 0.5
+    assert rows.of_branch(1).labels.tolist() == [0, IGNORE]
     assert (rows.num_samples, rows.progress) == (2, 0.5)
 
 
 def test_a_label_outside_the_classes_is_refused() -> None:
     logits = torch.zeros(2, 2)
     with pytest.raises(ValueError, match=r"0\.\.1"):
-        batch([0, 7]).supervise(Prediction(logits, logits))
+        batch([0, 7]).supervise(Prediction.of(logits, logits))
 
 
 def test_voxel_values_return_to_the_points_of_their_scene() -> None:

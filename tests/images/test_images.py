@@ -170,7 +170,7 @@ def test_supervised_pixels_keep_their_image_and_their_order() -> None:
     labels = torch.tensor([[[0, IGNORE]], [[1, 0]]])
     batch = ImageBatch(torch.zeros(2, 3, 1, 2), labels, ("a", "b"))
     logits = torch.arange(8.0).view(4, 2)
-    rows = batch.supervise(Prediction(logits, logits))
+    rows = batch.supervise(Prediction.of(logits, logits))
     assert rows.labels.tolist() == [0, 1, 0] and rows.sample.tolist() == [0, 1, 1]
     assert rows.logits[:, 0].tolist() == [0, 4, 6]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from pointseg.core.rows import Supervised, Suppressed
+from pointseg.core.rows import Branch, Supervised
 from pointseg.core.statistics import ClassStatistics
 
 NUM_CLASSES, NUM_FEATURES, NUM_ROWS = 5, 6, 24
@@ -21,20 +21,26 @@ def statistics() -> ClassStatistics:
 def make_rows() -> Callable[..., Supervised]:
     """``make_rows(rows=24)``: random rows of all classes, with everything a method may ask for."""
 
-    def make(rows: int = NUM_ROWS, dtype: torch.dtype = torch.float64, progress: float = 0.5) -> Supervised:
+    def make(
+        rows: int = NUM_ROWS,
+        dtype: torch.dtype = torch.float64,
+        progress: float = 0.5,
+        branches: int = 1,
+    ) -> Supervised:
         generator = torch.Generator().manual_seed(7)
 
         def normal(*shape: int) -> torch.Tensor:
             return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
+        plain = Branch(normal(rows, NUM_CLASSES).requires_grad_(), 0.75 if branches == 2 else 1.0)
+        further = Branch(normal(rows, NUM_CLASSES).requires_grad_(), 0.25, torch.tensor([2]))
         return Supervised(
-            logits=normal(rows, NUM_CLASSES).requires_grad_(),
+            branches=(plain, further)[:branches],
             labels=torch.arange(rows) % NUM_CLASSES,
             sample=torch.arange(rows) * 2 // max(rows, 1),
             num_samples=2,
             features=normal(rows, NUM_FEATURES).requires_grad_(),
             classifier_weight=normal(NUM_CLASSES, NUM_FEATURES).requires_grad_(),
-            suppressed=Suppressed(normal(rows, NUM_CLASSES).requires_grad_(), torch.tensor([2])),
             progress=progress,
         )
 

@@ -1,106 +1,164 @@
-"""What each process of test_data_parallel.py computes: losses, gradients and state on its share of the rows.
+"""What each process of test_data_parallel.py computes: every loss, its gradients and state, on its share.
 
 As a script, ``data_parallel_worker.py RANK WORLD STORE OUT`` joins the other processes by the file STORE.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from pointseg.losses import CenterCollapse, PixelAdaptive, TiltedCrossEntropy
-from pointseg.losses.class_sums import class_means
+from pointseg.core.labels import LabelSpace, distinct_colors
+from pointseg.core.rows import Branch, Supervised, drop_unlabelled
+from pointseg.core.statistics import ClassStatistics
+from pointseg.experiment import LOSSES
+from pointseg.losses import TiltedCrossEntropy
+from pointseg.losses.base import BranchTerms, LossTerm
+from pointseg.losses.objective import Objective
 from pointseg.models import ClassSuppressionHead
 
-K, D, ROWS = 6, 7, 24
-#: Rows of the first process; the second one has the rest.
-FIRST = 14
+K, D, ROWS = 6, 7, 30
+SPACE = LabelSpace("six", (1, 2, 3, 4, 5, 6), tuple("abcdef"), ("",) * K, distinct_colors(K))
+STATISTICS = ClassStatistics(torch.tensor([900, 90, 9, 30, 4, 1]), torch.tensor([10, 9, 3, 5, 2, 1]), 10)
+
+#: Each row of LOSSES with its defaults, and options that take another way; without noise and dropout, which
+#: are drawn by place in a batch.
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in LOSSES if name not in ("blv", "ceco", "tilted")},
+    "blv without noise": ("blv", {"sigma": 0.0}),
+    "weighted": ("cross_entropy", {"class_weights": "inverse_sqrt"}),
+    "smoothed": ("cross_entropy", {"label_smoothing": 0.1, "class_weights": "log"}),
+    "ceco": ("ceco", {"projection": "none", "dropout": 0.0}),
+    "ceco frozen": ("ceco", {"dropout": 0.0}),
+    "ceco learned": ("ceco", {"projection": "learned", "prior": "none", "dropout": 0.0}),
+    "ceco of scenes": ("ceco", {"projection": "none", "center_scope": "scene", "dropout": 0.0}),
+    "tilted": ("tilted", {"warmup": 0.0}),
+    "tilted warming up": ("tilted", {"warmup": 1.0}),
+    "tilted class": ("tilted", {"warmup": 0.0, "t": 2.0, "stochastic": False, "prior": "frequency"}),
+    "no tilt": ("tilted", {"warmup": 0.0, "t": 0.0, "stochastic": False}),
+    "tilted row": ("tilted", {"warmup": 0.0, "t": 2.0, "level": "row", "stochastic": False}),
+    "tilted row running": ("tilted", {"warmup": 0.0, "t": 2.0, "level": "row"}),
+    "tilted scene": ("tilted", {"warmup": 0.0, "t": -2.0, "level": "scene", "stochastic": False}),
+    "tilted scene running": ("tilted", {"warmup": 0.0, "level": "scene", "normalize": False}),
+    "tilted hierarchical": ("tilted", {"warmup": 0.0, "level": "hierarchical", "within_t": -3.0}),
+    "tilted sampled": ("tilted", {"warmup": 0.0, "stochastic": False, "sampled_classes": 2}),
+    "tilted pat": ("tilted", {"warmup": 0.0, "row_loss": "pat"}),
+    "pat rows": ("pat", {"homogenize": "none"}),
+    "pat gradient_norm": ("pat", {"homogenize": "gradient_norm", "rho": 0.5}),
+    "pat as released": ("pat", {"code_exact": True}),
+    "dice of first powers": ("dice", {"exponent": 1}),
+    "ldam reweighted": ("ldam", {"drw_start": 0.0}),
+    "regions of the batch": ("region_rebalance", {"scope": "batch"}),
+    "hard rows": ("top_k", {"threshold": 0.7}),
+    "pat alone": ("pat", {"synchronize": False}),
+}
+#: Their value is the mean of those of the shares with a labelled row.
+LOCAL = {"lovasz", "top_k", "hard rows", "pat alone"}
+#: Which rows have a label: all but some; none of the last share; none at all.
+LABELLED = ("most", "not the last", "none")
 
 Results = dict[str, dict[str, Tensor]]
 
 
-def rows(share: slice, labelled: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Values (R, D), labels and scenes of a share of the joined batch; class 5 is absent.
+def shares(world: int) -> list[slice]:
+    """Uneven shares of the rows, whole scenes each; of three the middle one has no row at all."""
+    cuts = {1: [0, ROWS], 2: [0, 20, ROWS], 3: [0, 20, 20, ROWS]}[world]
+    return [slice(a, b) for a, b in pairwise(cuts)]
 
-    ``labelled``: ``both``, or ``first``, where the second process has no labelled row.
-    """
+
+def leaves(share: slice) -> tuple[Tensor, ...]:
+    """Two sets of logits and the features of a share."""
     generator = torch.Generator().manual_seed(0)
-    values = 2 + 3 * torch.randn(ROWS, D, dtype=torch.float64, generator=generator)
+    found = [2 + 3 * torch.randn(ROWS, size, dtype=torch.float64, generator=generator) for size in (K, K, D)]
+    return tuple(values[share].clone().requires_grad_() for values in found)
+
+
+def supervised(share: slice, labelled: str, inputs: tuple[Tensor, ...]) -> Supervised:
+    """The labelled rows of a share; class 5 is absent, 4 and 3 are in one share alone."""
     labels = torch.arange(ROWS) % 4
-    labels[:FIRST][labels[:FIRST] == 3] = 4  # class 4 in the first process only, class 3 in the second
+    labels[:20][labels[:20] == 3] = 4
     labels[::9] = -100
-    if labelled == "first":
-        labels[FIRST:] = -100
-    return values[share], labels[share], (torch.arange(ROWS) // 7)[share]
+    if labelled == "not the last":
+        labels[20:] = -100
+    if labelled == "none":
+        labels[:] = -100
+    generator = torch.Generator().manual_seed(5)
+    plain, further, features = inputs
+    return drop_unlabelled(
+        (Branch(plain, 0.75), Branch(further, 0.25, torch.tensor([1]))),
+        labels[share],
+        (torch.arange(ROWS) // 5)[share] - (share.start // 5 if len(labels[share]) else 0),
+        num_samples=max(1, -(-len(labels[share]) // 5)),
+        features=features,
+        classifier_weight=torch.randn(K, D, dtype=torch.float64, generator=generator),
+        progress=0.5,
+    )
 
 
-MODULES: dict[str, Callable[[], nn.Module]] = {
-    "ceco": lambda: CenterCollapse(K, D),
-    "ceco frozen": lambda: CenterCollapse(K, D, projection="frozen"),
-    "ceco learned": lambda: CenterCollapse(K, D, projection="learned", prior=torch.arange(1.0, K + 1)),
-    "ceco of scenes": lambda: CenterCollapse(K, D, scope="scene"),
-    "tilted class": lambda: TiltedCrossEntropy(2.0),
-    "tilted row": lambda: TiltedCrossEntropy(2.0, level="row"),
-    "tilted scene": lambda: TiltedCrossEntropy(-2.0, level="scene"),
-    "tilted hierarchical": lambda: TiltedCrossEntropy(2.0, level="hierarchical", within_t=-3.0),
-    "tilted running": lambda: TiltedCrossEntropy(2.0, prior="frequency", stochastic=True),
-    "tilted running row": lambda: TiltedCrossEntropy(2.0, level="row", stochastic=True),
-    "pat rows": lambda: PixelAdaptive(homogenize="none"),
-    "pat mean": lambda: PixelAdaptive(),
-    "pat gradient_norm": lambda: PixelAdaptive(homogenize="gradient_norm", num_classes=D),
-}
+def objective_of(case: str) -> Objective:
+    """The loss of a case, one for each of the two branches where it is one of classification."""
+    name, options = CASES[case]
+    config = LOSSES[name](**options)
+
+    def build() -> LossTerm:
+        torch.manual_seed(0)
+        return config.build(STATISTICS, label_space=SPACE, feature_channels=D)
+
+    term = BranchTerms([build(), build()]) if config.trains_classifier else build()
+    return Objective({"only": term}, {"only": 1.0}).double()
 
 
-def results_of(name: str, share: slice, labelled: str) -> dict[str, Tensor]:
-    """Loss, gradient of the values and of the parameters, and state after two batches."""
-    values, labels, sample = rows(share, labelled)
-    values.requires_grad_()
-    module = MODULES[name]().double()
-    takes_sample = not isinstance(module, PixelAdaptive)
+def results_of(case: str, share: slice, labelled: str) -> dict[str, Tensor]:
+    """Loss, gradient of the inputs and of the parameters, and state after two batches."""
+    objective = objective_of(case)
     for _ in range(2):
-        loss = module(values, labels, sample) if takes_sample else module(values, labels)
-    loss.backward()
-    assert values.grad is not None
-    found = {"loss": loss.detach(), "gradient": values.grad}
-    found |= {f"gradient of {key}": p.grad for key, p in module.named_parameters() if p.grad is not None}
-    return found | {f"state {key}": buffer for key, buffer in module.named_buffers()}
+        inputs = leaves(share)
+        torch.manual_seed(3)
+        objective.zero_grad()
+        loss, _parts = objective(supervised(share, labelled, inputs))
+        loss.backward()
+    found = {"loss": loss.detach()}
+    for name, leaf in zip(("plain", "further", "features"), inputs, strict=True):
+        found[f"gradient {name}"] = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+    for name, parameter in objective.named_parameters():
+        assert parameter.grad is not None, f"{case}: {name} is not connected"
+        found[f"parameter {name}"] = parameter.grad
+    return found | {f"state {name}": buffer.clone() for name, buffer in objective.named_buffers()}
 
 
-def class_means_of(share: slice) -> dict[str, Tensor]:
-    values, labels, _ = rows(share, "both")
-    means, counts = class_means(values, labels, K, synchronize=True)
-    return {"means": means, "counts": counts}
+def cases() -> Iterator[tuple[str, str]]:
+    for labelled in LABELLED:
+        for case in CASES:
+            yield case, labelled
 
 
 def dropped_by(sample_from: str, share: slice, rank: int) -> dict[str, Tensor]:
     """Marks (20, K) of the classes dropped in 20 forwards, from random numbers of this process's own."""
     head = ClassSuppressionHead(D, K, num_dropped=2, sample_from=sample_from)  # type: ignore[arg-type]
-    values, labels, _ = rows(share, "both")
+    labels = torch.arange(ROWS) % 4
+    labels[:20][labels[:20] == 3] = 4
+    features = torch.ones(ROWS, D)[share]
     torch.manual_seed(rank)
     marks = torch.zeros(20, K, dtype=torch.int64)
     for i in range(20):
-        suppressed = head(values.float(), labels, 0.8).suppressed
-        assert suppressed is not None
-        marks[i, suppressed.dropped] = 1
+        ignored = head(features, labels[share], 0.8).branches[1].ignored
+        marks[i, [] if ignored is None else ignored] = 1
     return {"dropped": marks}
 
 
 def everything(share: slice, rank: int) -> Results:
-    found = {
-        f"{name}, {labelled}": results_of(name, share, labelled)
-        for labelled in ("both", "first")
-        for name in MODULES
-    }
-    found["class means"] = class_means_of(share)
+    found = {f"{case}, {labelled}": results_of(case, share, labelled) for case, labelled in cases()}
     for sample_from in ("all", "present"):
         found[f"dropped of {sample_from}"] = dropped_by(sample_from, share, rank)
     torch.manual_seed(rank)
     sampled = TiltedCrossEntropy(0.1, sampled_classes=2)
-    values, labels, _ = rows(share, "both")
-    found["tilted sampled"] = {"loss": torch.stack([sampled(values, labels) for _ in range(10)])}
+    (logits, *_), labels = leaves(share), (torch.arange(ROWS) % 4)[share]
+    found["drawn"] = {"loss": torch.stack([sampled(logits, labels).detach() for _ in range(10)])}
     return found
 
 
@@ -108,5 +166,5 @@ if __name__ == "__main__":
     rank, world = int(sys.argv[1]), int(sys.argv[2])
     store, out = Path(sys.argv[3]), Path(sys.argv[4])
     dist.init_process_group("gloo", init_method=store.as_uri(), rank=rank, world_size=world)
-    torch.save(everything(slice(0, FIRST) if rank == 0 else slice(FIRST, ROWS), rank), out)
+    torch.save(everything(shares(world)[rank], rank), out)
     dist.destroy_process_group()

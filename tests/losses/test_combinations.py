@@ -11,7 +11,7 @@ from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.rows import drop_unlabelled
 from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import Experiment
-from pointseg.losses.base import Objective
+from pointseg.losses.objective import Objective
 from pointseg.models.heads import Head
 
 K, D = 5, 6
@@ -38,13 +38,12 @@ def step(head: Head, objective: Objective, progress: float) -> tuple[Tensor, dic
     features = torch.randn(10, D, dtype=torch.float64, generator=generator).requires_grad_()
     prediction = head(features, LABELS, progress)
     supervised = drop_unlabelled(
-        prediction.logits,
+        prediction.branches,
         LABELS,
         torch.arange(10) // 5,
         num_samples=2,
         features=prediction.features,
         classifier_weight=prediction.classifier_weight,
-        suppressed=prediction.suppressed,
         progress=progress,
     )
     total, parts = objective(supervised)
@@ -87,7 +86,7 @@ def test_both_branches_keep_their_running_state_in_the_checkpoint() -> None:
     head, objective = built(experiment(**ALL_FOUR))
     step(head, objective, progress=0.9)
     state = objective.state_dict()
-    plain, dropped = (state[f"terms.main.{branch}.tilted.estimate"] for branch in ("plain", "dropped"))
+    plain, dropped = (state[f"terms.main.{branch}.tilted.estimate"] for branch in (0, 1))
     assert bool(plain.isfinite()) and bool(dropped.isfinite()) and float(plain) != float(dropped)
 
 

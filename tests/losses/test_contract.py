@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace, distinct_colors
-from pointseg.core.rows import IGNORE, Supervised, Suppressed, drop_unlabelled
+from pointseg.core.rows import IGNORE, Supervised, drop_unlabelled
 from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import LOSSES
-from pointseg.losses.base import LossTerm, Objective
+from pointseg.losses.base import LossTerm
+from pointseg.losses.ignored_probability import IgnoredProbability
+from pointseg.losses.objective import Objective
 
 K, D = 5, 6
 SPACE = LabelSpace("five", (1, 2, 3, 4, 5), tuple("abcde"), ("",) * K, distinct_colors(K))
@@ -29,22 +31,25 @@ def term(request: pytest.FixtureRequest, statistics: ClassStatistics) -> LossTer
 def value(term: LossTerm, rows: Supervised) -> Tensor:
     """The loss from the same state and the same random numbers each time."""
     torch.manual_seed(3)
-    return copy.deepcopy(term)(rows)
+    return copy.deepcopy(term).of(rows)
 
 
 def objective(term: LossTerm) -> Objective:
     return Objective({"only": term}, {"only": 2.0})
 
 
+def with_logits(rows: Supervised, change: Callable[[Tensor], Tensor]) -> Supervised:
+    """The rows with the logits of each branch changed."""
+    branches = tuple(replace(branch, logits=change(branch.logits)) for branch in rows.branches)
+    return replace(rows, branches=branches)
+
+
 def permuted(rows: Supervised, order: Tensor) -> Supervised:
-    assert rows.suppressed is not None
     return replace(
-        rows,
-        logits=rows.logits[order],
+        with_logits(rows, lambda logits: logits[order]),
         labels=rows.labels[order],
         sample=rows.sample[order],
         features=rows.features[order],
-        suppressed=Suppressed(rows.suppressed.logits[order], rows.suppressed.dropped),
     )
 
 
@@ -54,15 +59,16 @@ def test_the_loss_is_one_finite_number(term: LossTerm, make_rows: MakeRows) -> N
 
 
 def test_a_step_against_the_gradient_lowers_the_loss(term: LossTerm, make_rows: MakeRows) -> None:
-    rows = make_rows()
+    rows = make_rows(branches=2 if isinstance(term, IgnoredProbability) else 1)
     loss = value(term.eval(), rows)
-    (gradient,) = torch.autograd.grad(loss, rows.logits, allow_unused=True)
-    if gradient is None:
-        (gradient,) = torch.autograd.grad(value(term, rows), rows.features)
-        lower = replace(rows, features=rows.features - 1e-3 * gradient)
-    else:
-        lower = replace(rows, logits=rows.logits - 1e-3 * gradient)
-    assert bool(gradient.abs().sum() > 0)
+    loss.backward()
+    inputs = [*(branch.logits for branch in rows.branches), rows.features]
+    assert any(bool(leaf.grad.any()) for leaf in inputs if leaf.grad is not None)
+
+    def moved(leaf: Tensor) -> Tensor:
+        return leaf if leaf.grad is None else leaf - 1e-3 * leaf.grad
+
+    lower = replace(with_logits(rows, moved), features=moved(rows.features))
     assert value(term, lower).item() < loss.item()
 
 
@@ -75,23 +81,40 @@ def test_the_order_of_rows_does_not_matter(term: LossTerm, make_rows: MakeRows) 
 
 def test_ignored_rows_change_nothing(term: LossTerm, make_rows: MakeRows) -> None:
     rows = make_rows()
-    assert rows.suppressed is not None
     keep = torch.arange(len(rows.labels)) % 3 != 0
 
-    def dropped(logits: Tensor) -> Supervised:
+    def dropped(rows: Supervised) -> Supervised:
         return drop_unlabelled(
-            logits,
+            rows.branches,
             torch.where(keep, rows.labels, IGNORE),
             rows.sample,
             num_samples=rows.num_samples,
             features=rows.features,
             classifier_weight=rows.classifier_weight,
-            suppressed=rows.suppressed,
             progress=rows.progress,
         )
 
-    wild = torch.where(keep[:, None], rows.logits, 1e6)
-    torch.testing.assert_close(value(term, dropped(wild)), value(term, dropped(rows.logits)))
+    wild = with_logits(rows, lambda logits: torch.where(keep[:, None], logits, 1e6))
+    torch.testing.assert_close(value(term, dropped(wild)), value(term, dropped(rows)))
+
+
+def test_a_branch_without_some_classes_is_one_whose_rows_are_gone(
+    term: LossTerm, make_rows: MakeRows, request: pytest.FixtureRequest
+) -> None:
+    """Masked rows of a classification loss cost nothing and push nothing, as if they were not there."""
+    if not LOSSES[request.node.callspec.params["term"]].trains_classifier:
+        pytest.skip("applied to no branch")
+    term.eval()
+    rows = make_rows(branches=2)
+    masked = rows.of_branch(1)
+    keep = rows.labels != 2
+    picked = permuted(masked, torch.nonzero(keep).squeeze(1))
+    loss = value(term, masked)
+    torch.testing.assert_close(loss, value(term, picked))
+    loss.backward()
+    gradient = masked.features.grad if masked.logits.grad is None else masked.logits.grad
+    assert gradient is not None
+    assert bool(gradient[keep].any()) and not bool(gradient[~keep].any())
 
 
 def test_an_empty_batch_gives_a_zero_that_is_connected(term: LossTerm, make_rows: MakeRows) -> None:
@@ -112,7 +135,7 @@ def test_an_empty_batch_moves_no_state(term: LossTerm, make_rows: MakeRows) -> N
 def test_state_survives_a_round_trip(
     term: LossTerm, make_rows: MakeRows, statistics: ClassStatistics, request: pytest.FixtureRequest
 ) -> None:
-    term(make_rows())
+    term.of(make_rows())
     other = LOSSES[request.node.callspec.params["term"]]()
     restored = other.build(statistics, label_space=SPACE, feature_channels=D).double()
     restored.load_state_dict(term.state_dict())

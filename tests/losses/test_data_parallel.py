@@ -1,4 +1,4 @@
-"""Two processes with half of the rows each, against one process on the joined batch."""
+"""Every loss in two and three processes with uneven shares of the rows, against one with all of them."""
 
 import os
 import subprocess
@@ -8,20 +8,20 @@ import pytest
 import torch
 from losses import data_parallel_worker as worker
 
-WORLD = 2
-ALL = slice(0, worker.ROWS)
+WHOLE = slice(0, worker.ROWS)
 
 
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> list[worker.Results]:
-    """What each of two processes found."""
+@pytest.fixture(scope="module", params=[2, 3])
+def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """What each of the processes found."""
+    world = request.param
     folder = tmp_path_factory.mktemp("processes")
     # Gloo would look the machine's name up in the network.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    outs = [folder / f"{rank}.pt" for rank in range(WORLD)]
+    outs = [folder / f"{rank}.pt" for rank in range(world)]
     started = [
         subprocess.Popen(
-            [sys.executable, worker.__file__, str(rank), str(WORLD), str(folder / "store"), str(out)],
+            [sys.executable, worker.__file__, str(rank), str(world), str(folder / "store"), str(out)],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
@@ -29,48 +29,61 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> list[worker.Results]:
         for rank, out in enumerate(outs)
     ]
     for process in started:
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=480)
         assert process.returncode == 0, errors
     return [torch.load(out, weights_only=True) for out in outs]
 
 
-@pytest.mark.parametrize("labelled", ["both", "first"])
-@pytest.mark.parametrize("name", worker.MODULES)
-def test_loss_state_and_gradient_are_those_of_the_joined_batch(
-    name: str, labelled: str, processes: list[worker.Results]
+@pytest.mark.parametrize("labelled", worker.LABELLED)
+@pytest.mark.parametrize("case", [case for case in worker.CASES if case not in worker.LOCAL])
+def test_loss_gradient_and_state_are_those_of_the_joined_batch(
+    case: str, labelled: str, processes: list[worker.Results]
 ) -> None:
-    joined = worker.results_of(name, ALL, labelled)
-    found = [process[f"{name}, {labelled}"] for process in processes]
-    for key, expected in joined.items():
+    expected = worker.results_of(case, WHOLE, labelled)
+    world, found = len(processes), [process[f"{case}, {labelled}"] for process in processes]
+    for key, value in expected.items():
         parts = [results[key] for results in found]
-        if key == "gradient":
+        if key.startswith("gradient"):
             # Data-parallel training averages over the processes: what it will do to each row's gradient.
-            torch.testing.assert_close(torch.cat(parts) / WORLD, expected)
-        elif key.startswith("gradient of"):
-            torch.testing.assert_close(sum(parts) / WORLD, expected)
+            torch.testing.assert_close(torch.cat(parts) / world, value, msg=lambda m, k=key: f"{k}: {m}")
+        elif key.startswith("parameter"):
+            torch.testing.assert_close(sum(parts) / world, value, msg=lambda m, k=key: f"{k}: {m}")
         else:
             for part in parts:
-                torch.testing.assert_close(part, expected)
+                torch.testing.assert_close(part, value, msg=lambda m, k=key: f"{k}: {m}")
+    if labelled == "none":
+        assert not expected["loss"].any()
+        fresh = dict(worker.objective_of(case).named_buffers())
+        assert all(torch.equal(expected[f"state {name}"], before) for name, before in fresh.items())
+    elif case != "ignored_probability":
+        assert expected["loss"].any()
 
 
-def test_class_means_and_counts_agree(processes: list[worker.Results]) -> None:
-    expected = worker.class_means_of(ALL)
-    for process in processes:
-        torch.testing.assert_close(process["class means"], expected)
+@pytest.mark.parametrize("labelled", worker.LABELLED)
+@pytest.mark.parametrize("case", sorted(worker.LOCAL))
+def test_a_local_loss_is_the_mean_of_those_of_the_shares_with_a_label(
+    case: str, labelled: str, processes: list[worker.Results]
+) -> None:
+    world, found = len(processes), [process[f"{case}, {labelled}"] for process in processes]
+    alone = [worker.results_of(case, share, labelled) for share in worker.shares(world)]
+    number = {"most": 2, "not the last": 1, "none": 1}[labelled]
+    for process, own in zip(found, alone, strict=True):
+        torch.testing.assert_close(process["loss"], sum(other["loss"] for other in alone) / number)
+        for key in ("gradient plain", "gradient further"):
+            torch.testing.assert_close(process[key] / world, own[key] / number)
 
 
 @pytest.mark.parametrize("sample_from", ["all", "present"])
 def test_the_same_classes_are_dropped(sample_from: str, processes: list[worker.Results]) -> None:
     """Although the processes' random numbers differ, and so do the classes present."""
-    first, second = (process[f"dropped of {sample_from}"]["dropped"] for process in processes)
-    assert torch.equal(first, second)
-    numbers = first.sum(1)
-    assert set(numbers.tolist()) == {0, 2}
+    first, *others = (process[f"dropped of {sample_from}"]["dropped"] for process in processes)
+    assert all(torch.equal(first, other) for other in others)
+    assert set(first.sum(1).tolist()) == {0, 2}
     dropped = first.sum(0) > 0
-    # Class 4 is in the first process only, class 3 in the second; class 5 is in none.
+    # Class 4 is in the first process only, class 3 in the last; class 5 is in none.
     assert dropped[:5].all() and bool(dropped[5]) == (sample_from == "all")
 
 
 def test_the_same_classes_are_drawn_by_tilt(processes: list[worker.Results]) -> None:
-    first, second = (process["tilted sampled"]["loss"] for process in processes)
-    assert torch.equal(first, second) and len(first.unique()) > 1
+    first, *others = (process["drawn"]["loss"] for process in processes)
+    assert all(torch.equal(first, other) for other in others) and len(first.unique()) > 1

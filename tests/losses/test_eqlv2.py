@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from pointseg.losses import eqlv2
 from pointseg.losses.eqlv2 import EqualizationLossV2
 
 LOGITS = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -66,17 +65,3 @@ def test_the_gradient_is_exact() -> None:
     loss(LOGITS, LABELS)
     loss.eval()
     assert torch.autograd.gradcheck(lambda z: loss(z, LABELS), [LOGITS.clone().requires_grad_()])
-
-
-def test_a_process_without_a_row_takes_part_in_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
-    summed = []
-
-    def add_those_of_another_process(values: torch.Tensor) -> torch.Tensor:
-        summed.append(values)
-        return values + 5
-
-    monkeypatch.setattr(eqlv2, "sum_over_processes", add_those_of_another_process)
-    loss = EqualizationLossV2(3)
-    assert loss(LOGITS, torch.full_like(LABELS, -100)).item() == 0.0
-    assert len(summed) == 2 and not any(values.any() for values in summed)
-    assert set(loss.negative.tolist()) == {5.0}

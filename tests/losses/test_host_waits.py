@@ -10,8 +10,9 @@ from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.rows import Supervised
 from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import HEADS, LOSSES
-from pointseg.losses.base import Objective
-from pointseg.losses.suppression import OnBothBranches, SuppressionPenalty
+from pointseg.losses.base import BranchTerms
+from pointseg.losses.ignored_probability import IgnoredProbability
+from pointseg.losses.objective import Objective
 from pointseg.models.suppression import ClassSuppressionHead
 
 K, D = 5, 6
@@ -44,10 +45,6 @@ WAITS = {
 }
 #: Reads random numbers of the host, which lie there: no wait, though on a CPU it looks like one.
 HOSTS_OWN = "suppression.py:_drawn_by_host"
-#: With the logits of a class-suppressing head: rows of the dropped classes are left out, for losses that
-#: cannot do it by a weight of zero, and how many those are only the device knows.
-PICKS_ROWS = 1
-
 MakeRows = Callable[..., Supervised]
 
 
@@ -74,20 +71,18 @@ def test_a_loss_waits_as_often_as_it_is_listed_to(
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].trains_classifier])
-def test_with_suppressed_logits_a_loss_waits_for_the_number_of_its_rows_at_most(
+def test_branches_that_ignore_classes_cost_no_wait_of_their_own(
     name: str, statistics: ClassStatistics, make_rows: MakeRows
 ) -> None:
     def build():  # type: ignore[no-untyped-def]
         return LOSSES[name]().build(statistics, label_space=SPACE, feature_channels=D)
 
-    both = OnBothBranches(build(), build())
+    both = BranchTerms([build(), build()])
     waits = waits_of(
-        Objective({name: both, "penalty": SuppressionPenalty()}, {name: 1.0, "penalty": 1.0}),
-        make_rows(dtype=torch.float32),
+        Objective({name: both, "penalty": IgnoredProbability()}, {name: 1.0, "penalty": 1.0}),
+        make_rows(dtype=torch.float32, branches=2),
     )
-    masks = {"cross_entropy", "tilted", "pat"}
-    expected = 0 if name in masks else 2 * WAITS.get(name, 0) + PICKS_ROWS
-    assert waits.places.total() == expected, waits.places
+    assert waits.places.total() == 2 * WAITS.get(name, 0), waits.places
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -99,9 +94,9 @@ def test_a_head_does_not_wait_where_the_signs_of_features_are_known(name: str, n
     with HostWaits() as waits:
         prediction = head(features.requires_grad_(), torch.arange(24) % K, 1.0)
         loss = prediction.logits.square().sum()
-        if prediction.suppressed is not None:
-            assert len(prediction.suppressed.dropped) > 0
-            loss = loss + prediction.suppressed.logits.square().sum()
+        for branch in prediction.branches[1:]:
+            assert branch.ignored is not None and len(branch.ignored) > 0
+            loss = loss + branch.logits.square().sum()
         loss.backward()
     assert places_of_head(waits) == set()
 

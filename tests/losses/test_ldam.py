@@ -46,8 +46,8 @@ def test_reweighting_starts_at_its_share_of_the_training(
     term = config.build(statistics, label_space=SPACE, feature_channels=6)
     early, late = make_rows(progress=0.79), make_rows(progress=0.8)
     weights = class_weights(statistics, "class_balanced", beta=0.99).double()
-    torch.testing.assert_close(term(early), F.cross_entropy(early.logits, early.labels))
-    torch.testing.assert_close(term(late), F.cross_entropy(late.logits, late.labels, weight=weights))
+    torch.testing.assert_close(term.of(early), F.cross_entropy(early.logits, early.labels))
+    torch.testing.assert_close(term.of(late), F.cross_entropy(late.logits, late.labels, weight=weights))
 
 
 def test_a_mistake_is_named() -> None:

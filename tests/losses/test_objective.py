@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from pointseg.core.rows import Supervised
-from pointseg.losses.base import LossTerm, Objective
+from pointseg.losses.base import LossTerm, Sums
+from pointseg.losses.facts import BatchFacts
+from pointseg.losses.objective import Objective
 
 
 class Constant(LossTerm):
@@ -16,12 +18,17 @@ class Constant(LossTerm):
 
     def __init__(self, value: float) -> None:
         super().__init__()
-        self.value = value
+        self.number = value
         self.register_buffer("calls", torch.zeros(()))
 
-    def forward(self, supervised: Supervised) -> torch.Tensor:
+    def sums(self, rows: Supervised, facts: BatchFacts) -> Sums:
+        return {"logits": rows.logits.sum()}
+
+    def value(self, sums: Sums, facts: BatchFacts) -> torch.Tensor:
+        return sums["logits"] * 0 + self.number * (facts.num_rows > 0)
+
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
         self.calls += 1
-        return supervised.logits.sum() * 0 + self.value
 
 
 def test_the_total_is_the_weighted_sum_and_the_parts_are_not_weighted(
@@ -33,7 +40,7 @@ def test_the_total_is_the_weighted_sum_and_the_parts_are_not_weighted(
     assert total.requires_grad and not parts["a"].requires_grad
 
 
-def test_no_term_sees_an_empty_batch(make_rows: Callable[..., Supervised]) -> None:
+def test_an_empty_batch_moves_no_term(make_rows: Callable[..., Supervised]) -> None:
     term = Constant(2.0)
     total, parts = Objective({"a": term}, {"a": 1.0})(make_rows(rows=0))
     assert float(term.calls) == 0 and float(parts["a"]) == 0 and float(total.detach()) == 0

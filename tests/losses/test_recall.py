@@ -15,7 +15,6 @@ LOGITS = 2.0 * F.one_hot(PREDICTED, 3).double()
 @pytest.mark.parametrize(("min_misses", "weights"), [(0.0, [0.25, 0.0]), (1.0, [0.25, 0.5])])
 def test_a_row_weighs_the_share_of_its_class_that_is_missed(min_misses: float, weights: list[float]) -> None:
     loss = RecallLoss(min_misses=min_misses)
-    assert loss.class_weights(LOGITS, LABELS)[:2].tolist() == pytest.approx(weights)
     costs = F.cross_entropy(LOGITS, LABELS, reduction="none")
     expected = (weights[0] * costs[:4].sum() + weights[1] * costs[4:].sum()) / 6
     torch.testing.assert_close(loss(LOGITS, LABELS), expected)

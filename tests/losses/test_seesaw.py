@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from pointseg.losses import seesaw
 from pointseg.losses.seesaw import SeesawLoss
 
 LOGITS = torch.randn(12, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -57,21 +56,7 @@ def test_the_gradient_is_that_of_constant_factors() -> None:
     loss = SeesawLoss(4).eval()
     logits = LOGITS.clone().requires_grad_()
     loss(logits, LABELS).backward()
-    factors = loss._log_factors(LOGITS, LABELS)
+    factors = loss._log_factors(LOGITS, LABELS, loss.seen)
     p = (LOGITS + factors).softmax(1)
     expected = (p - torch.nn.functional.one_hot(LABELS, 4)) / len(LABELS)
     torch.testing.assert_close(logits.grad, expected)
-
-
-def test_a_process_without_a_row_takes_part_in_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
-    summed = []
-
-    def add_those_of_another_process(values: torch.Tensor) -> torch.Tensor:
-        summed.append(values)
-        return values + 5
-
-    monkeypatch.setattr(seesaw, "sum_over_processes", add_those_of_another_process)
-    loss = SeesawLoss(4)
-    assert loss(LOGITS, torch.full_like(LABELS, -100)).item() == 0.0
-    assert len(summed) == 1 and not any(values.any() for values in summed)
-    assert set(loss.seen.tolist()) == {5.0}

@@ -10,11 +10,9 @@ from losses import oracles
 from torch import Tensor, nn
 
 from pointseg.core.prediction import Prediction
-from pointseg.core.rows import Supervised, Suppressed
+from pointseg.core.rows import Branch, Supervised
 from pointseg.losses import ClassSuppression, PixelAdaptive, TiltedCrossEntropy
-from pointseg.losses.base import LossTerm
-from pointseg.losses.cross_entropy import CrossEntropy
-from pointseg.losses.suppression import OnBothBranches, SuppressionPenalty
+from pointseg.losses.ignored_probability import IgnoredProbability
 from pointseg.models import ClassSuppressionHead
 
 MakeRows = Callable[..., Supervised]
@@ -27,23 +25,27 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def prediction(dropped: list[int], share: float, alpha: float = 10.0) -> Prediction:
-    suppressed = Suppressed(
-        normal(12, 6, seed=1).requires_grad_(), torch.tensor(dropped, dtype=torch.int64), share, alpha
-    )
-    return Prediction(normal(12, 6).requires_grad_(), normal(12, 4), suppressed=suppressed)
+def prediction(dropped: list[int], share: float) -> Prediction:
+    ignored = torch.tensor(dropped, dtype=torch.int64)
+    suppressed = Branch(normal(12, 6, seed=1).requires_grad_(), share, ignored)
+    return Prediction((Branch(normal(12, 6).requires_grad_(), 1 - share), suppressed), normal(12, 4))
 
 
 def suppressed_logits(p: Prediction) -> Tensor:
-    assert p.suppressed is not None
-    return p.suppressed.logits
+    return p.branches[1].logits
+
+
+def ignored(p: Prediction) -> list[int]:
+    """Classes that the second branch leaves out."""
+    classes = p.branches[1].ignored
+    return [] if classes is None else classes.tolist()
 
 
 @pytest.mark.parametrize("dropped", [[], [1], [2], [0, 3], [0, 1, 3, 4]])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_value_and_gradient_equal_the_loops(dropped: list[int], share: float) -> None:
-    p = prediction(dropped, share, alpha=3.0)
-    loss = ClassSuppression()(p, LABELS)
+    p = prediction(dropped, share)
+    loss = ClassSuppression(alpha=3.0)(p, LABELS)
     both = (p.logits, suppressed_logits(p))
     expected = oracles.class_suppression(*both, LABELS.tolist(), dropped, share, 3.0)
     torch.testing.assert_close(loss, expected)
@@ -55,8 +57,8 @@ def test_value_and_gradient_equal_the_loops(dropped: list[int], share: float) ->
 
 def test_the_loss_passes_gradcheck() -> None:
     def loss(plain: Tensor, suppressed: Tensor) -> Tensor:
-        p = Prediction(plain, plain, suppressed=Suppressed(suppressed, torch.tensor([1, 2]), 0.4, 2.0))
-        return ClassSuppression()(p, torch.tensor([0, 1, -100, 3, 1]))  # type: ignore[no-any-return]
+        p = Prediction((Branch(plain, 0.6), Branch(suppressed, 0.4, torch.tensor([1, 2]))), plain)
+        return ClassSuppression(alpha=2.0)(p, torch.tensor([0, 1, -100, 3, 1]))  # type: ignore[no-any-return]
 
     inputs = (normal(5, 4).requires_grad_(), normal(5, 4, seed=1).requires_grad_())
     assert torch.autograd.gradcheck(loss, inputs)
@@ -76,8 +78,8 @@ def test_at_the_end_the_plain_logits_have_no_weight() -> None:
 
 
 def test_rows_of_a_dropped_class_get_no_classification_gradient() -> None:
-    p = prediction([1], 1.0, alpha=0.0)
-    ClassSuppression()(p, LABELS).backward()
+    p = prediction([1], 1.0)
+    ClassSuppression(alpha=0.0)(p, LABELS).backward()
     gradient = suppressed_logits(p).grad
     assert gradient is not None
     assert not gradient[LABELS == 1].any() and bool(gradient[LABELS == 0].any())
@@ -86,9 +88,8 @@ def test_rows_of_a_dropped_class_get_no_classification_gradient() -> None:
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e3])
 def test_the_penalty_lies_between_zero_and_alpha(scale: float, make_rows: MakeRows) -> None:
     rows = make_rows()
-    assert rows.suppressed is not None
-    suppressed = Suppressed(scale * rows.suppressed.logits, torch.tensor([2, 4]), 0.5, 7.0)
-    value = SuppressionPenalty()(replace(rows, suppressed=suppressed)).item()
+    suppressed = Branch(scale * rows.logits, 0.5, torch.tensor([2, 4]))
+    value = IgnoredProbability(7.0).of(replace(rows, branches=(*rows.branches, suppressed))).item()
     assert 0 <= value <= 7.0
     if scale == 0:
         assert value == pytest.approx(7.0 * 2 / 5)
@@ -97,8 +98,8 @@ def test_the_penalty_lies_between_zero_and_alpha(scale: float, make_rows: MakeRo
 @pytest.mark.parametrize("labels", [torch.full((12,), -100), torch.ones(12, dtype=torch.int64)])
 @pytest.mark.parametrize("base", [None, PixelAdaptive(), TiltedCrossEntropy(1.0, stochastic=True)])
 def test_no_row_to_classify_gives_no_nan(labels: Tensor, base: nn.Module | None) -> None:
-    p = prediction([1], 1.0, alpha=0.0)
-    loss = ClassSuppression(base)(p, labels)
+    p = prediction([1], 1.0)
+    loss = ClassSuppression(base, alpha=0.0)(p, labels)
     loss.backward()
     assert float(loss.detach()) == 0.0
     gradient = suppressed_logits(p).grad
@@ -106,11 +107,11 @@ def test_no_row_to_classify_gives_no_nan(labels: Tensor, base: nn.Module | None)
 
 
 def test_any_classification_loss_can_lie_under_it() -> None:
-    p = prediction([1], 0.25, alpha=0.0)
+    p = prediction([1], 0.25)
     base = PixelAdaptive()
     kept = torch.where(LABELS == 1, -100, LABELS)
     expected = 0.75 * base(p.logits, LABELS) + 0.25 * base(suppressed_logits(p), kept)
-    torch.testing.assert_close(ClassSuppression(PixelAdaptive())(p, LABELS), expected)
+    torch.testing.assert_close(ClassSuppression(PixelAdaptive(), alpha=0.0)(p, LABELS), expected)
 
 
 def test_the_branches_do_not_share_running_state() -> None:
@@ -118,31 +119,6 @@ def test_the_branches_do_not_share_running_state() -> None:
     criterion(prediction([1], 0.5), LABELS)
     state = criterion.state_dict()
     assert float(state["base.estimate"]) != float(state["dropped_base.estimate"])
-
-
-class StrictCrossEntropy(LossTerm):
-    """A term that knows nothing of IGNORE."""
-
-    def forward(self, supervised: Supervised) -> Tensor:
-        assert bool((supervised.labels >= 0).all()) and len(supervised.labels) > 0
-        return F.cross_entropy(supervised.logits, supervised.labels)
-
-
-@pytest.mark.parametrize("term", [StrictCrossEntropy, CrossEntropy])
-def test_terms_see_their_rows_whether_they_know_of_ignored_ones_or_not(
-    term: type[LossTerm], make_rows: MakeRows
-) -> None:
-    rows = replace(make_rows(), classifier_weight=None)
-    assert rows.suppressed is not None
-    suppressed = replace(rows.suppressed, share=0.25)
-    kept = rows.labels != 2
-    expected = 0.75 * F.cross_entropy(rows.logits, rows.labels) + 0.25 * F.cross_entropy(
-        suppressed.logits[kept], rows.labels[kept]
-    )
-    both = OnBothBranches(term(), term())
-    torch.testing.assert_close(both(replace(rows, suppressed=suppressed)), expected)
-    everything = replace(suppressed, dropped=torch.arange(5), share=1.0)
-    assert both(replace(rows, suppressed=everything)).item() == 0.0
 
 
 def head(training: bool = True, **options: object) -> ClassSuppressionHead:
@@ -204,9 +180,8 @@ def test_a_channel_of_the_dropped_class_alone_is_shut() -> None:
 def test_at_progress_zero_nothing_is_ever_dropped_and_at_one_always() -> None:
     made = head(num_dropped=2)
     for _ in range(20):
-        none, two = (made(normal(5, 4), progress=p).suppressed for p in (0.0, 1.0))
-        assert none is not None and len(none.dropped) == 0
-        assert two is not None and len(two.dropped.unique()) == 2
+        none, two = (ignored(made(normal(5, 4), progress=p)) for p in (0.0, 1.0))
+        assert none == [] and len(set(two)) == 2
 
 
 def test_classes_are_dropped_as_often_as_the_training_is_far() -> None:
@@ -221,18 +196,22 @@ def test_classes_can_be_drawn_from_those_present() -> None:
     made = head(sample_from="present", num_dropped=3)
     labels = torch.tensor([1, 4, 4, -100, 1])
     for _ in range(10):
-        suppressed = made(normal(5, 4), labels, 1.0).suppressed
         # One of the two is kept.
-        assert suppressed is not None and suppressed.dropped.tolist() in ([1], [4])
-    alone = made(normal(5, 4), torch.full((5,), 3), 1.0).suppressed
-    assert alone is not None and alone.dropped.tolist() == [3]
+        assert ignored(made(normal(5, 4), labels, 1.0)) in ([1], [4])
+    assert ignored(made(normal(5, 4), torch.full((5,), 3), 1.0)) == [3]
     with pytest.raises(ValueError, match="needs labels in training"):
         made(normal(5, 4), progress=1.0)
 
 
 def test_nothing_present_means_nothing_dropped() -> None:
-    suppressed = head(sample_from="present")(normal(5, 4), torch.full((5,), -100), 1.0).suppressed
-    assert suppressed is not None and len(suppressed.dropped) == 0
+    assert ignored(head(sample_from="present")(normal(5, 4), torch.full((5,), -100), 1.0)) == []
+
+
+def test_classes_of_the_other_parts_of_a_step_are_present_too() -> None:
+    present = torch.tensor([False, True, False, False, False, True])
+    made = head(sample_from="present", num_dropped=3)
+    drawn = {tuple(ignored(made(normal(5, 4), torch.full((5,), 1), 1.0, present))) for _ in range(20)}
+    assert drawn == {(1,), (5,)}
 
 
 def test_training_scores_features_and_their_suppressed_form_with_one_classifier() -> None:
@@ -250,7 +229,7 @@ def test_training_scores_features_and_their_suppressed_form_with_one_classifier(
 def test_evaluation_is_deterministic_and_uses_the_module() -> None:
     made, features = head(training=False), normal(5, 4)
     first, second = made(features, progress=1.0), made(features, progress=0.3)
-    assert torch.equal(first.logits, second.logits) and first.suppressed is None
+    assert torch.equal(first.logits, second.logits) and len(first.branches) == 1
     torch.testing.assert_close(
         first.logits, F.linear(first.features, made.classifier.weight, made.classifier.bias)
     )
@@ -303,7 +282,6 @@ def test_gates_are_summed_in_float32_under_autocast() -> None:
         ({"num_dropped": 6}, "fewer than the 6 classes; got 6"),
         ({"num_dropped": 7}, "num_dropped must be 1 to 5"),
         ({"num_dropped": 0}, "num_dropped must be 1 to 5"),
-        ({"alpha": -1.0}, "alpha must be 0 or more"),
         ({"sample_from": "batch"}, "sample_from must be all or present"),
     ],
 )

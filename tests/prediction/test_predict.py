@@ -46,7 +46,7 @@ class BrightestChannel(nn.Module):
     """Class = the colour channel that is strongest: a network whose answer is known by hand."""
 
     def forward(self, batch: SceneBatch, progress: float = 0.0) -> Prediction:
-        return Prediction(logits=batch.features * 10, features=batch.features)
+        return Prediction.of(batch.features * 10, batch.features)
 
 
 def test_every_vertex_gets_the_class_of_its_own_voxel_in_file_order() -> None:

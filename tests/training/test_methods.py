@@ -86,7 +86,7 @@ def test_what_a_loss_learns_is_trained_with_the_network_and_resumed(store: Path,
     chosen = experiment("region_rebalance", store, "data.val_split=null")
     train(chosen, tmp_path / "whole", device="cpu", console=Console(quiet=True))
     train(chosen, tmp_path / "parts", device="cpu", console=Console(quiet=True), stop_after=1)
-    key = "terms.regions.rebalance.classifier.weight"
+    key = "terms.regions.classifier.weight"
     weights = [torch.load(tmp_path / "parts" / "checkpoints" / "last.pt")["training"]["objective"][key]]
     train(chosen, tmp_path / "parts", device="cpu", console=Console(quiet=True))
     for run in ("parts", "whole"):
