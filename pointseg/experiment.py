@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, Union
 
 import torch
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -51,6 +51,7 @@ from pointseg.models.etf import ETFHeadConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
 from pointseg.models.image_unet import ImageUNetConfig
 from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.models.precision import Amp, Precision
 from pointseg.models.segformer import SegformerConfig
 from pointseg.models.segmenter import Segmenter
 from pointseg.models.suppression import ClassSuppressionHeadConfig
@@ -208,6 +209,8 @@ class TrainConfig(Config):
         workers: processes that read scenes; 0 reads in the main one.
         max_bad_batches: how many batches with a non-finite loss or gradient are skipped before giving up.
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
+        deterministic: on a GPU only sums of one order, for the same bits in every run; slower, and an
+            operation of torch that has none is refused.
         init_from: RUN folder (also of ``pointseg convert``) or checkpoint whose weights a new training starts
             from; the classifier starts anew where the classes are others.
         init_anew: patterns of names that start anew all the same, such as ``head.*``.
@@ -223,7 +226,7 @@ class TrainConfig(Config):
     point_budget: int | None = Field(default=None, ge=1)
     accumulate: int = Field(default=1, ge=1)
     clip_norm: float | None = Field(default=None, gt=0)
-    amp: Literal["none", "bf16", "fp16"] = "none"
+    amp: Amp = "none"
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
     val_every: int = Field(default=1000, ge=0)
     checkpoint_every: int = Field(default=500, ge=1)
@@ -232,6 +235,7 @@ class TrainConfig(Config):
     workers: int = Field(default=0, ge=0)
     max_bad_batches: int = Field(default=20, ge=0)
     num_threads: int | None = Field(default=None, ge=1)
+    deterministic: bool = False
     init_from: Path | None = None
     init_anew: tuple[str, ...] = ()
     freeze: tuple[str, ...] = ()
@@ -259,12 +263,17 @@ class EvaluateConfig(Config):
             share of each class in the training points. Not for losses that have the prior in them already.
         tau_normalisation: post-hoc normalisation of a linear classifier: w_c / |w_c|^tau without bias (Kang
             et al., ICLR 2020); 0 leaves it as trained, 1 makes all class vectors equally long.
+        amp: type of the forward pass outside training; ``none`` is float32. How many labels another type
+            changes is in benchmarks/gpu.md.
+        tf32: whether float32 products on a GPU may round their factors to 10 bits; false is exact.
     """
 
     views: int = Field(default=1, ge=1, le=NUM_VIEWS)
     max_tile_points: int | None = Field(default=None, ge=1)
     logit_adjustment_tau: float = 0.0
     tau_normalisation: float = Field(default=0.0, ge=0)
+    amp: Amp = "none"
+    tf32: bool = False
 
 
 class Experiment(Config):
@@ -441,7 +450,12 @@ class Experiment(Config):
         """
         others = {name: (other.space(name).num_classes, other.head) for name, other in self.heads.items()}
         segmenter = Segmenter(
-            self.model.build(in_channels), num_classes, self.head, engine=self.engine, others=others
+            self.model.build(in_channels),
+            num_classes,
+            self.head,
+            engine=self.engine,
+            precision=Precision(self.evaluate.amp, self.evaluate.tf32),
+            others=others,
         )
         if self.evaluate.tau_normalisation:
             segmenter.head.normalise_classifier(self.evaluate.tau_normalisation)

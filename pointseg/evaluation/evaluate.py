@@ -27,6 +27,7 @@ from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report, print_report
 from pointseg.formats.label_text import write_labels
+from pointseg.models.precision import Amp
 from pointseg.models.segmenter import HeadView
 from pointseg.prediction.predict import predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run
@@ -79,6 +80,7 @@ def evaluate(
     data: Path | str | None = None,
     device: str = "auto",
     engine: str | None = None,
+    amp: Amp | None = None,
     json_path: Path | str | None = None,
     save_text: Path | str | None = None,
     classes: bool = False,
@@ -95,6 +97,7 @@ def evaluate(
         data: store; that of the run's configuration if None.
         device: where to run.
         engine: what convolves; as configured if None.
+        amp: type of the forward pass, ``none``, ``bf16`` or ``fp16``; as configured if None.
         json_path: file for the numbers.
         save_text: folder for text files, ``pred/<scene>.txt`` and ``gt/<scene>.txt`` in raw ids, which
             `pointseg score` reads.
@@ -113,6 +116,7 @@ def evaluate(
         logit_adjustment_tau=logit_adjustment_tau,
         tau_normalisation=tau_normalisation,
         engine=engine,
+        amp=amp,
     )
     store = run.open_data(None if data is None else Path(data))
     if store.label_space != run.label_space:

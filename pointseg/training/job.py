@@ -21,6 +21,7 @@ from pointseg.data.kind import Pipeline
 from pointseg.data.reader import SceneReader
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
+from pointseg.models.precision import check_amp
 from pointseg.sparse.engines import AUTO, current_engine
 from pointseg.training.loader import BatchPlan, train_loader
 from pointseg.training.prefetch import prefetch
@@ -69,8 +70,8 @@ class TrainingJob:
                 for, or fp16 is asked of a CPU.
         """
         data, options = experiment.data, experiment.train
-        if options.amp == "fp16" and processes.device.type != "cuda":
-            raise ValueError(f"train.amp: fp16 needs a GPU; use bf16 or none on {processes.device}.")
+        check_amp(options.amp, processes.device, option="train.amp")
+        check_amp(experiment.evaluate.amp, processes.device, option="evaluate.amp")
         store = data.open()
         train_names = labelled(store, data.train_split)
         repeat = None
