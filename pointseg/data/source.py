@@ -5,9 +5,9 @@ DataConfig: the options that all of them have.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -17,6 +17,9 @@ from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.scene import Scene
 from pointseg.core.statistics import ClassStatistics
+from pointseg.data.tune import with_tune_split
+
+S = TypeVar("S", bound="Source")
 
 
 class DataConfig(Config):
@@ -30,6 +33,9 @@ class DataConfig(Config):
         repeat_threshold: scenes with a class that fewer than this share of the scenes hold come more
             often, see ``pointseg.training.sampling``; an epoch has as many scenes as without. None: all
             scenes alike.
+        tune_share: share of the training scenes that is set apart as split ``tune``, see
+            ``pointseg.data.tune``; None sets none apart. ``val_split: tune`` compares settings on it.
+        tune_seed: of that cut.
     """
 
     kind: ClassVar[Literal["scans", "images"]]
@@ -39,6 +45,15 @@ class DataConfig(Config):
     val_split: str | None = "val"
     passes: int = Field(default=1, ge=1)
     repeat_threshold: float | None = Field(default=None, gt=0, le=1)
+    tune_share: float | None = Field(default=None, gt=0, lt=1)
+    tune_seed: int = Field(default=0, ge=0)
+
+    def cut(self, source: S) -> S:
+        """A data set with the tune split that is asked for."""
+        if self.tune_share is None:
+            return source
+        entries = with_tune_split(source.entries, self.train_split, self.tune_share, self.tune_seed)
+        return replace(source, entries=entries)
 
 
 @dataclass(frozen=True)
