@@ -6,14 +6,14 @@ kind of data set in DATASETS. A row's key is the ``type`` in YAML.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, Union
 
 import torch
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from pointseg.config import Config
+from pointseg.config import Config, load_config
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.images.dataset import ImageData
@@ -30,6 +30,7 @@ from pointseg.losses.focal import FocalConfig
 from pointseg.losses.ldam import LDAMConfig
 from pointseg.losses.logit_adjustment import BalancedSoftmaxConfig, LogitAdjustmentConfig
 from pointseg.losses.lovasz import LovaszConfig
+from pointseg.losses.main_term import MAIN, make_room, with_main
 from pointseg.losses.prior import log_prior, training_counts
 from pointseg.losses.recall import RecallConfig
 from pointseg.losses.region_rebalance import RegionRebalanceConfig
@@ -138,7 +139,7 @@ class TrainConfig(Config):
     """How long and in what portions to train.
 
     Args:
-        steps: optimiser steps; give this or ``epochs``.
+        steps: optimiser steps; give this or ``epochs``. Of several layers the last that gives one wins.
         epochs: passes over the data (each ``data.passes`` passes over the scenes).
         batch_size: largest number of scenes in a forward pass of one process.
         point_budget: largest number of points in a forward pass of one process, before augmentation, or None.
@@ -157,6 +158,8 @@ class TrainConfig(Config):
         init_from: RUN folder (also of ``pointseg convert``) or checkpoint whose weights a new training starts
             from; the classifier starts anew where the classes are others.
     """
+
+    rivals: ClassVar[tuple[tuple[str, ...], ...]] = (("steps", "epochs"),)
 
     steps: int | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0)
@@ -208,7 +211,8 @@ class Experiment(Config):
         mix3d_p: probability that two scenes of a batch are laid over each other (Mix3D).
         model: the backbone.
         head: the classifier.
-        losses: name -> loss; the objective is their weighted sum.
+        losses: name -> loss; the objective is their weighted sum. ``main`` is the classification loss that
+            methods replace; it is cross entropy where there is no other.
         optimizer, schedule: what moves the weights; the schedule multiplies ``optimizer.lr``.
         train, evaluate: see there.
         engine: what convolves: ``auto`` or a name of pointseg.sparse.ENGINES. It changes the speed and
@@ -222,12 +226,42 @@ class Experiment(Config):
     mix3d_p: float = Field(default=0.0, ge=0, le=1)
     model: AnyBackbone = MinkUNetConfig()
     head: AnyHead = LinearHeadConfig()
-    losses: dict[str, AnyLoss] = Field(default={"cross_entropy": CrossEntropyConfig()}, min_length=1)
+    losses: dict[str, AnyLoss] = Field(default={MAIN: CrossEntropyConfig()}, min_length=1)
     optimizer: AnyOptimizer = SGDConfig()
     schedule: AnySchedule = OneCycleConfig()
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
     engine: str = AUTO
+
+    def __repr__(self) -> str:
+        return (
+            f"Experiment({self.name!r}: {self.data.kind} in {self.data.path}, "
+            f"losses {' + '.join(self.losses)})"
+        )
+
+    __str__ = __repr__
+
+    @classmethod
+    def make_room(
+        cls, below: dict[str, Any], above: Mapping[str, Any], *, method: str | None, adds: bool
+    ) -> dict[str, Any]:
+        """See Config: types that were left out are named, so that another one replaces them; the main loss
+        gets its name; and a method adds its own to that of the experiment."""
+        room = dict(below)
+        for key, default in (("data", "store"), ("model", "minkunet")):
+            if isinstance(room.get(key), Mapping):
+                room[key] = {"type": default, **room[key]}
+        if isinstance(above.get("losses"), Mapping):
+            room["losses"] = make_room(room.get("losses"), above["losses"], LOSSES, adds=adds)
+        if method is not None and "name" in room:
+            room["name"] = f"{room['name']}+{method}"
+        return room
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_main_loss(cls, data: Any) -> Any:
+        losses = data.get("losses") if isinstance(data, Mapping) else None
+        return {**data, "losses": with_main(losses, LOSSES)} if isinstance(losses, Mapping) else data
 
     @field_validator("engine")
     @classmethod
@@ -316,3 +350,22 @@ class Experiment(Config):
         }
         terms[PENALTY] = SuppressionPenalty()
         return Objective(terms, {**weights, PENALTY: 1.0})
+
+
+def load_experiment(
+    recipe: Path | str | Sequence[Path | str],
+    *,
+    methods: Path | str | Sequence[Path | str] = (),
+    overrides: Sequence[str] = (),
+) -> Experiment:
+    """An experiment from recipes, methods and `key=value` overrides, each laid over those before it.
+
+    Args:
+        recipe: YAML file or name of a shipped recipe, such as ``synthetic/demo``; or several.
+        methods: YAML files or names of shipped methods, such as ``ceco``; see `pointseg recipes`.
+        overrides: such as ``train.steps=100``.
+
+    Raises:
+        ConfigError: for a name that is none, a key that is none, or methods that do not go together.
+    """
+    return load_config(Experiment, recipe, overrides, methods=methods)

@@ -15,7 +15,7 @@ BELOW = {
 #: The rooms with verbs.
 ROOMS = {
     *("runs", "prediction", "evaluation", "training", "submission", "view", "convert", "prepare", "bench"),
-    *("doctor", "synthetic"),
+    *("doctor", "synthetic", "study"),
 }
 
 #: What each part of pointseg may import of pointseg, besides itself.
@@ -37,6 +37,7 @@ ALLOWED = {
     "prediction": {*BELOW, "runs"},
     "evaluation": {*BELOW, "runs", "prediction"},
     "training": {*BELOW, "runs", "prediction", "evaluation"},
+    "study": {*BELOW, "runs", "prediction", "evaluation", "training"},
     "submission": {*BELOW, "runs", "prediction", "evaluation"},
     "view": {*BELOW, "runs", "prediction", "evaluation"},
     "convert": {*BELOW, "runs"},

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pointseg.config import Config, load_config
+from pointseg.config.yaml_file import read_mapping
+from pointseg.study.compose import located
 
 #: Values that a search tries, by dotted key.
 SearchSpace = dict[str, list[Any]]
@@ -31,7 +33,8 @@ class MethodConfig(Config):
     """How one method is run.
 
     Args:
-        method: name of its method file; the key in the study if None.
+        method: name of a shipped method or path of a file from the study's folder, or several that are laid
+            over one another; the key in the study if None.
         overrides: settings laid over recipe and method, by dotted key.
         budgets: names of the budgets it is run with; all if None.
         seeds: seeds of its own; the study's if None.
@@ -39,7 +42,7 @@ class MethodConfig(Config):
         search: values to try for this method, by dotted key, beside those that its method file names.
     """
 
-    method: str | None = None
+    method: str | tuple[str, ...] | None = None
     overrides: dict[str, Any] = Field(default={})
     budgets: tuple[str, ...] | None = None
     seeds: tuple[int, ...] | None = None
@@ -76,7 +79,8 @@ class StudyConfig(Config):
 
     Args:
         name: of the study; a plain file name.
-        recipe: YAML file of the experiment that every method is laid over, relative to the study's file.
+        recipe: the experiment that every method is laid over: a shipped name, or a file from the study's
+            folder.
         overrides: settings laid over the recipe for every run, by dotted key.
         budgets: name -> optimiser steps.
         seeds: one run for each.
@@ -90,7 +94,7 @@ class StudyConfig(Config):
     """
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
-    recipe: Path
+    recipe: str
     overrides: dict[str, Any] = Field(default={})
     budgets: dict[str, int] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
@@ -100,16 +104,6 @@ class StudyConfig(Config):
     baseline: str = "cross_entropy"
     reweighting: tuple[str, ...] = ("weighted", "class_mean")
     highlight: tuple[str, ...] = ()
-
-    @field_validator("methods", mode="before")
-    @classmethod
-    def _bare_names(cls, value: Any) -> Any:
-        """A method without options may be written as a bare key."""
-        return (
-            {key: {} if item is None else item for key, item in value.items()}
-            if isinstance(value, dict)
-            else value
-        )
 
     @field_validator("budgets")
     @classmethod
@@ -139,10 +133,27 @@ class StudyConfig(Config):
 
 
 def read_study(path: Path) -> StudyConfig:
-    """A study file; the recipe's path is made one that can be opened from here.
+    """A study file, its recipe and methods named as they can be found from here.
 
     Raises:
         ConfigError: naming the key, if it is no study.
+        OSError: if it cannot be read.
     """
-    study = load_config(StudyConfig, path)
-    return study.model_copy(update={"recipe": path.parent / study.recipe})
+    data = read_mapping(path)
+    if isinstance(given := data.get("methods"), dict):
+        # A method without options is a bare key, whose null would otherwise mean that there is none.
+        data["methods"] = {name: {} if options is None else options for name, options in given.items()}
+    study = load_config(StudyConfig, None, data=data)
+    methods = {
+        name: method.model_copy(
+            update={"method": tuple(located(word, path.parent) for word in _words(name, method))}
+        )
+        for name, method in study.methods.items()
+    }
+    return study.model_copy(update={"recipe": located(study.recipe, path.parent), "methods": methods})
+
+
+def _words(name: str, method: MethodConfig) -> tuple[str, ...]:
+    if method.method is None:
+        return (name,)
+    return (method.method,) if isinstance(method.method, str) else method.method

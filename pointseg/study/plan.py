@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pointseg.config import ConfigError
 from pointseg.data.tune import TUNE
-from pointseg.experiment import Experiment
-from pointseg.study.compose import as_overrides, command_of, compose, method_file
+from pointseg.experiment import Experiment, load_experiment
+from pointseg.study.compose import as_overrides, command_of, is_there
 from pointseg.study.definition import StudyConfig
 from pointseg.study.identity import code_hash, code_of, config_hash, data_hash
 
@@ -30,6 +30,7 @@ class PlannedRun:
         steps: optimiser steps of this training.
         total_steps: the same with those of the run whose weights it begins with.
         experiment: what is trained.
+        recipe: what it is laid over.
         command: what a person types to train the same.
         start: the run whose weights it begins with, or None.
         tuned: settings that the search has chosen, by dotted key.
@@ -44,6 +45,7 @@ class PlannedRun:
     steps: int
     total_steps: int
     experiment: Experiment
+    recipe: str
     command: str
     start: PlannedRun | None
     tuned: Mapping[str, Any]
@@ -80,8 +82,13 @@ class Planner:
         """Whether a method, and the one that it starts from, have a method file."""
         method = self.study.methods[name]
         start = [] if method.start is None else [method.start.method]
-        files = [self.study.methods[n].method or n for n in (name, *start)]
-        return all(method_file(self.study.recipe, file) is not None for file in files)
+        return all(is_there(word, "method") for n in (name, *start) for word in self._words(n))
+
+    def _words(self, name: str) -> tuple[str, ...]:
+        """The method files of a row; read_study has named them."""
+        words = self.study.methods[name].method
+        assert isinstance(words, tuple)
+        return words
 
     def rows(self, methods: Iterable[str]) -> list[PlannedRun]:
         """Every run of these methods that counts, the short budgets first, then seed by seed, so that what is
@@ -134,7 +141,7 @@ class Planner:
                 steps = max(1, study.budgets[budget] - start.steps)
             total = steps + start.total_steps
         settings = {
-            "name": f"{study.name}_{name}",
+            "name": f"{study.name}/{name}",
             "seed": seed,
             "train.steps": steps,
             "train.val_every": max(1, steps // study.validations),
@@ -143,9 +150,9 @@ class Planner:
         if start is not None:
             settings["train.init_from"] = str(self.runs / start.name / "checkpoints" / "last.pt")
         overrides = as_overrides({**study.overrides, **settings, **method.overrides, **tuned}) + list(extra)
-        file = method.method or name
+        words = self._words(name)
         try:
-            experiment = compose(study.recipe, file, overrides)
+            experiment = load_experiment(study.recipe, methods=words, overrides=overrides)
         except ConfigError as error:
             raise ConfigError(f"{study.name}, method {name}: {error}") from None
         draft = PlannedRun(
@@ -156,6 +163,7 @@ class Planner:
             steps=steps,
             total_steps=total,
             experiment=experiment,
+            recipe=study.recipe,
             command="",
             start=start,
             tuned=dict(tuned),
@@ -163,7 +171,7 @@ class Planner:
             data_hash=self._data_hash(experiment),
             code=code_of(experiment),
         )
-        command = command_of(study.recipe, file, self.runs / draft.name, overrides)
+        command = command_of(study.recipe, words, self.runs / draft.name, overrides)
         return replace(draft, command=command)
 
     def _start(

@@ -217,7 +217,7 @@ def _facts_of(run: PlannedRun) -> dict[str, Any]:
         "purpose": run.purpose,
         "steps": run.steps,
         "total_steps": run.total_steps,
-        "recipe": run.experiment.name.removesuffix(f"_{run.method}"),
+        "recipe": run.recipe,
         "data": run.experiment.data.path.name,
         "start": None if run.start is None else run.start.method,
         "tuned": dict(run.tuned),

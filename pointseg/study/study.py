@@ -77,7 +77,7 @@ def study(path: Path, options: StudyOptions, *, console: Console | None = None) 
     """
     console = console or Console()
     definition = read_study(path)
-    runs = (options.out or Path("runs") / definition.name).resolve()
+    runs = options.out or Path("runs") / definition.name
     results = options.results or path.parent
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
     planner = Planner(definition, runs, threads=threads)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pointseg.config.load import search_space
 from pointseg.core.seeds import derived_seed
-from pointseg.study.compose import search_space
 from pointseg.study.definition import SearchSpace, StudyConfig
 from pointseg.study.results import cell
 from pointseg.study.state import Progress
@@ -47,7 +47,10 @@ def trials_of(study: StudyConfig, method: str) -> list[dict[str, Any]]:
     tune = study.tune
     assert tune is not None
     own = study.methods[method]
-    space = {**tune.search, **search_space(study.recipe, own.method or method), **own.search}
+    space = dict(tune.search)
+    for word in own.method or ():
+        space |= search_space(word)
+    space |= own.search
     # Methods with the same space are tried with other combinations: none is lucky for all.
     seed = derived_seed(tune.seed, *method.encode())
     return combinations(space, tune.trials, seed)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from pointseg.config import load_config
 from pointseg.core.distributed import Processes, process_group
 from pointseg.core.memory import keep_freed_memory
 from pointseg.evaluation.report import Report, print_report
@@ -120,18 +118,6 @@ def _train(
         report=report,
         is_finished=job.is_finished(state),
     )
-
-
-def train_command(
-    config: Path, out: Path, overrides: Sequence[str], *, resume: bool | None, device: str
-) -> bool:
-    """What `pointseg train` does; whether the training came to its end.
-
-    Raises:
-        ConfigError: for a configuration that cannot be used; see also :func:`train`.
-    """
-    experiment = load_config(Experiment, config, overrides)
-    return train(experiment, out, resume=resume, device=device).is_finished
 
 
 def _train_to_the_end(

@@ -1,0 +1,92 @@
+"""Verbs that make or read data: synthesize, prepare, convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pointseg.cli.app import app
+
+
+@app.command()
+def synthesize(
+    out: Annotated[Path, typer.Argument(help="New folder for raw scenes; a stopped run continues.")],
+    scenes: Annotated[int, typer.Option(help="Number of scenes: 70 % train, 20 % val, 10 % test.")] = 40,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    temper: Annotated[float, typer.Option(help="0 = the long tail of ScanNet200, 1 = balanced.")] = 0.0,
+    split_files: Annotated[
+        bool, typer.Option("--split-files", help="Also write scannetv2_{train,val,test}.txt.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes; all CPU cores by default.")] = None,
+) -> None:
+    """Generate indoor scenes with the 200 classes, in the raw format of ScanNet v2."""
+    from pointseg.synthetic.synthesize import synthesize
+
+    synthesize(out, num_scenes=scenes, seed=seed, temper=temper, split_files=split_files, workers=workers)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def prepare(
+    context: typer.Context,
+    name: Annotated[
+        Literal["scannet", "custom", "nyu40", "check"],
+        typer.Argument(help="What to do; NAME --help says more."),
+    ],
+) -> None:
+    """Raw data -> store: scannet, custom (anybody's clouds), nyu40; check verifies a store."""
+    from importlib import import_module
+
+    main = import_module(f"pointseg.prepare.{name}").main
+    raise typer.Exit(main(context.args, prog=f"pointseg prepare {name}"))
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Checkpoint (with --from) or RUN folder (with --to).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="New RUN folder, or file for the state dict.")
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as model.final_relu=false.")
+    ] = None,
+    origin: Annotated[
+        Literal["minkowski", "spconv"] | None,
+        typer.Option("--from", help="minkowski: MinkUNet, Res16UNet. spconv: Pointcept's SpUNet."),
+    ] = None,
+    target: Annotated[
+        Literal["minkowski", "spconv"] | None, typer.Option("--to", help="Write weights for these instead.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="scannet200, scannet20 or a label_space.json; by the classes.")
+    ] = None,
+    voxel_size: Annotated[float, typer.Option(min=1e-6, help="Edge of a voxel in metres.")] = 0.02,
+    features: Annotated[
+        str | None, typer.Option(help="Input columns in order, such as coord,color,normal.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Store that the run names.")] = None,
+) -> None:
+    """Turn a public checkpoint into a RUN folder, or the weights of a run into a public state dict."""
+    from rich.console import Console
+
+    from pointseg.convert.convert import convert, export
+
+    if origin is not None and target is None:
+        convert(
+            source,
+            output,
+            origin,
+            labels=labels,
+            voxel_size_m=voxel_size,
+            features=features.split(",") if features else None,
+            data=data,
+            overrides=overrides or [],
+            console=Console(),
+        )
+    elif target is not None and origin is None:
+        export(source, output, target, console=Console())
+    else:
+        raise ValueError("Give one of --from (a checkpoint becomes a run) and --to (a run becomes weights).")

@@ -1,0 +1,138 @@
+"""Verbs that predict: predict, submit, check-submission, visualise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pointseg.cli.app import app
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    cloud: Annotated[Path, typer.Argument(help="PLY, NPZ, LAS or LAZ file, with or without colours.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The labelled PLY file to write.")],
+    views: Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")] = 1,
+    max_points: Annotated[
+        int, typer.Option(min=1000, help="Larger clouds are predicted in tiles of this many points.")
+    ] = 600_000,
+    keep_colors: Annotated[
+        bool, typer.Option("--keep-colors", help="Write the colours of the file, not of the classes.")
+    ] = False,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
+) -> None:
+    """Label any cloud of points with a trained run."""
+    from rich.console import Console
+
+    from pointseg.prediction.file import predict_file
+
+    predict_file(
+        run,
+        cloud,
+        output,
+        views=views,
+        max_points=max_points,
+        keep_colors=keep_colors,
+        checkpoint=checkpoint,
+        device=device,
+        engine=engine,
+        console=Console(),
+    )
+
+
+@app.command()
+def submit(
+    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")],
+    split: Annotated[str, typer.Option(help="Split of the store.")] = "test",
+    views: Annotated[
+        int | None, typer.Option(min=1, help="Test-time views; as configured if not given.")
+    ] = None,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
+) -> None:
+    """Predict the test split and write the checked zip for the server of ScanNet or of an image benchmark."""
+    from pointseg.submission.submit import submit
+
+    submit(
+        run,
+        output,
+        split=split,
+        views=views,
+        checkpoint=checkpoint,
+        data=data,
+        device=device,
+        engine=engine,
+    )
+
+
+@app.command()
+def check_submission(
+    submission: Annotated[Path, typer.Argument(help="The zip file.")],
+    labels: Annotated[str, typer.Option(help="scannet200, scannet20 or a label_space.json.")] = "scannet200",
+    raw: Annotated[Path | None, typer.Option(help="Folder of raw scans, to count vertices of.")] = None,
+    scenes: Annotated[Path | None, typer.Option(help="File with the expected scene names.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="For images: layout of the data set, such as cityscapes.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="For images: folder of the data set.")] = None,
+    split: Annotated[str, typer.Option(help="For images: split that was predicted.")] = "test",
+) -> None:
+    """Find every known mistake of a submission; exit code 1 if there is one."""
+    from pointseg.submission.check import check
+    from pointseg.submission.check_images import check_images, holds_images
+
+    if layout is not None:
+        result = check_images(submission, layout, data=data, split=split)
+    elif holds_images(submission):
+        raise ValueError(f"{submission} holds images: name their data set, such as --layout cityscapes.")
+    else:
+        result = check(submission, labels=labels, raw=raw, scenes=scenes)
+    if not result.is_valid:
+        raise typer.Exit(1)
+
+
+@app.command()
+def visualise(
+    source: Annotated[Path, typer.Argument(help="RUN folder (predicts) or STORE folder (truth only).")],
+    scene: Annotated[str, typer.Option(help="Name of a scene; with a RUN, also a file of points.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the files; RUN/pictures by default.")
+    ] = None,
+    window: Annotated[bool, typer.Option(help="Open a window where there is a display.")] = True,
+    png: Annotated[bool, typer.Option(help="Write the picture.")] = True,
+    html: Annotated[bool, typer.Option(help="Write the interactive page.")] = True,
+    open3d: Annotated[bool, typer.Option(help="Also write a picture drawn by Open3D.")] = True,
+    views: Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")] = 1,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
+) -> None:
+    """Show a scene: window, PNG with input, truth, prediction and error, and an interactive HTML page."""
+    from rich.console import Console
+
+    from pointseg.view.visualise import Outputs, visualise
+
+    console = Console()
+    written = visualise(
+        source,
+        scene,
+        out=output,
+        outputs=Outputs(window=window, png=png, html=html, open3d=open3d),
+        store=data,
+        views=views,
+        checkpoint=checkpoint,
+        device=device,
+        engine=engine,
+        console=console,
+    )
+    for path in written:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
