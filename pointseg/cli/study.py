@@ -53,3 +53,22 @@ def study(
     )
     if not study(file, options):
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="STUDY | RUN...", help="A study with results, or RUN folders.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = Path("report.html"),
+    split: Annotated[
+        str | None, typer.Option(help="For runs: labelled split; that of their validation by default.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="For runs: their data, if moved.")] = None,
+    device: Annotated[str, typer.Option(help="For runs: auto, cpu, cuda or cuda:N.")] = "auto",
+    figures: Annotated[Path | None, typer.Option(help="Folder for PNG figures and the LaTeX table.")] = None,
+) -> None:
+    """Compare runs: tables with intervals, figures, LaTeX, in one page that opens from disk."""
+    from pointseg.study.report import report
+
+    report(sources, output, split=split, data=data, device=device, figures=figures)
