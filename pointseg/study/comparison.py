@@ -58,8 +58,8 @@ def scene_draws(num_scenes: int, draws: int = DRAWS, seed: int = 0) -> Floats:
 
 
 def drawn_means(record: Record, weights: Floats) -> Floats:
-    """(R, 4) the mean IoUs of METRICS over the classes present, in each of R draws of scenes; NaN where a draw
-    has no class of the group.
+    """(R, 4) the mean IoUs of METRICS over the classes present, in each of R draws of scenes; NaN where a
+    draw has no class of the group.
 
     Args:
         record: a run.

@@ -20,6 +20,8 @@ from pointseg.study.tables import (
     as_latex,
     calibration_table,
     confusion_table,
+    convention_table,
+    difference_table,
     main_table,
     runs_table,
     verdicts,
@@ -65,8 +67,8 @@ def page(view: StudyView, figures: dict[str, list[Picture]]) -> str:
 
 
 def latex(view: StudyView) -> str:
-    """The main table of each budget."""
-    tables = [as_latex(main_table(view, budget)) for budget in view.budgets]
+    """Means and differences of each budget."""
+    tables = [as_latex(make(view, b)) for b in view.budgets for make in (main_table, difference_table)]
     return "% \\usepackage{booktabs}\n" + "\n\n".join(tables) + "\n"
 
 
@@ -76,9 +78,9 @@ def _opening(view: StudyView) -> str:
     recipes = sorted({str(one.facts["recipe"]) for one in view.records})
     sentence = (
         f"{len(view.records)} runs: {len(view.methods)} methods, budgets {', '.join(view.budgets)}, recipe "
-        f"{', '.join(recipes)}, data {record.facts['data']}. Every labelled point of the {len(record.scenes)} "
-        f"scenes of split {record.facts['split']} counts; the weights are those after the last step, and none "
-        "were chosen on these scenes."
+        f"{', '.join(recipes)}, data {record.facts['data']}. Every labelled point of the "
+        f"{len(record.scenes)} scenes of split {record.facts['split']} counts; the weights are those after "
+        "the last step, and none were chosen on these scenes."
     )
     contents = [f'<li><a href="#{_anchor(b)}">Budget {html.escape(b)}</a></li>' for b in view.budgets]
     contents += [
@@ -93,19 +95,19 @@ def _opening(view: StudyView) -> str:
     return (
         f"<h1>{html.escape(view.name)}</h1><p>{html.escape(sentence)}</p><nav><ul>{''.join(contents)}</ul></nav>"
         f"<h2>What the numbers say, budget {html.escape(longest)}</h2>{said}"
-        '<p class="note">Noise: the 95 % interval of the paired difference, percentiles of 10,000 draws of as many '
-        "scenes and as many seeds with replacement, the same for both methods.</p>"
+        '<p class="note">Noise: the 95 % interval of the paired difference, percentiles of 10,000 draws of '
+        "as many scenes and as many seeds with replacement, the same for both methods.</p>"
     )
 
 
 def _of_budget(view: StudyView, budget: str, figures: Sequence[Picture]) -> str:
     means, *others = figures
     parts = [f'<h2 id="{_anchor(budget)}">Budget {html.escape(budget)}</h2>']
-    parts.append(_table(main_table(view, budget)))
+    parts += [_table(main_table(view, budget)), _table(difference_table(view, budget))]
     if budget != view.budgets[-1]:
         parts += [f"<p>{html.escape(line)}</p>" for line in verdicts(view, budget)]
     parts += [_figure(means), *(_figure(one) for one in others)]
-    parts.append(_table(calibration_table(view, budget)))
+    parts += [_table(calibration_table(view, budget)), _table(convention_table(view, budget))]
     confusions = confusion_table(view, budget)
     if confusions is not None:
         parts.append(_table(confusions))

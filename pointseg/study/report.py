@@ -12,7 +12,7 @@ from pointseg.study.measure import measure
 from pointseg.study.page import latex, page, pictures
 from pointseg.study.record import Record
 from pointseg.study.results import write_results
-from pointseg.study.tables import as_markdown, main_table
+from pointseg.study.tables import as_markdown, convention_table, difference_table, main_table
 from pointseg.study.view import StudyView
 
 
@@ -30,14 +30,14 @@ def report(
     """Write the page, beside it ``results.csv`` where the sources are runs, and print the main tables.
 
     Args:
-        sources: one folder (or study file) of a study with results, or RUN folders, the first of which is the
-            baseline.
+        sources: one folder (or study file) of a study with results, or RUN folders, the first of which is
+            the baseline.
         out: the HTML file.
         split: for RUN folders: labelled split to measure on; that of each run's validation if None.
         data: for RUN folders: the data; those of each run's configuration if None.
         device: for RUN folders: where to predict.
-        figures: folder for the figures as PNG and the LaTeX table; ``figures`` beside the page of a study, and
-            none for RUN folders, if None.
+        figures: folder for the figures as PNG and the LaTeX table; ``figures`` beside the page of a study,
+            and none for RUN folders, if None.
         draws: of the bootstrap.
         console: where to print; standard output if None.
 
@@ -63,8 +63,13 @@ def report(
             (figures / f"{one.name}.png").write_bytes(one.png)
         (figures / "table.tex").write_text(latex(view), encoding="utf-8")
     for budget in view.budgets:
-        table = main_table(view, budget)
-        console.print(f"{table.title}\n{as_markdown(table)}", markup=False, highlight=False, soft_wrap=True)
+        for table in (
+            main_table(view, budget),
+            convention_table(view, budget),
+            difference_table(view, budget),
+        ):
+            text = f"{table.title}\n{as_markdown(table)}\n"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Report: {out}", highlight=False, soft_wrap=True)
     return view
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pointseg.core.labels import GROUPS
+from pointseg.evaluation.report import CONVENTIONS
 from pointseg.study.comparison import METRICS, Interval
 from pointseg.study.view import StudyView
 
@@ -35,33 +36,18 @@ class TextTable:
 
 
 def main_table(view: StudyView, budget: str) -> TextTable:
-    """Means over seeds of every method, and its differences to the baseline and the strongest re-weighting."""
-    comparison, rival = view.comparisons[budget], view.rival[budget]
-    methods = view.methods_of(budget)
+    """Means over the seeds of every method."""
+    comparison, methods = view.comparisons[budget], view.methods_of(budget)
     metrics = [m for m in METRICS if any(comparison.values(name, m) for name in methods)]
-    against = [name for name in dict.fromkeys((view.baseline, rival)) if name is not None and name in methods]
-    compared = [m for m in ("miou", "tail") if m in metrics]
-    heading = (
-        *("method", "seeds"),
-        *(_title(m) for m in metrics),
-        "ECE",
-        *(f"{_title(m)} against {_readable(name)}" for name in against for m in compared),
-        *("minutes", "MB"),
-    )
-    rows = []
-    for method in methods:
-        differences = []
-        for other in against:
-            found = comparison.difference(method, other) if method != other else None
-            differences += [signed(found[m]) if found and m in found else "" for m in compared]
-        cells = [
+    rows = [
+        (
             *(_readable(method), str(len(comparison.runs[method]))),
             *(percent(comparison.mean(method, m)) for m in metrics),
-            percent(comparison.mean(method, "ece")),
-            *differences,
+            *(percent(comparison.mean(method, column)) for column in ("accuracy", "ece")),
             *(_cost(comparison.mean(method, "seconds"), 60), _cost(comparison.mean(method, "memory_mb"), 1)),
-        ]
-        rows.append(tuple(cells))
+        )
+        for method in methods
+    ]
     strong = set()
     for column, metric in enumerate(metrics, start=2):
         means = [comparison.mean(name, metric) for name in methods]
@@ -69,12 +55,62 @@ def main_table(view: StudyView, budget: str) -> TextTable:
     steps = sorted({record.facts["total_steps"] for m in methods for record in view.of_method(budget, m)})
     return TextTable(
         f"Budget {budget}: {' or '.join(f'{s:,}' for s in steps)} steps",
-        "Percent, mean over seeds ± half of the 95 % interval (Student's t). Differences are paired, in points, with "
-        "the 95 % interval of the bootstrap over scenes and seeds; one that excludes 0 is marked *. ECE: expected "
-        "calibration error over all labelled points. The best mean of a column is bold.",
-        heading,
+        "Percent, mean over seeds ± half of the 95 % interval (Student's t); mean IoUs over the classes "
+        "with ground truth. ECE: expected calibration error over all labelled points. Minutes of the "
+        "training steps, peak memory. The best mean IoU of a column is bold.",
+        ("method", "seeds", *map(_title, metrics), "accuracy", "ECE", "minutes", "MB"),
         tuple(rows),
         frozenset(strong),
+    )
+
+
+def difference_table(view: StudyView, budget: str) -> TextTable:
+    """Every method against the baseline and the strongest plain re-weighting, and each over scenes alone."""
+    comparison, methods = view.comparisons[budget], view.methods_of(budget)
+    against = [
+        name
+        for name in dict.fromkeys((view.baseline, view.rival[budget]))
+        if name is not None and name in methods
+    ]
+    compared = [m for m in ("miou", "tail") if any(comparison.values(name, m) for name in methods)]
+    rows = []
+    for method in methods:
+        cells = [_readable(method)]
+        for other in against:
+            found = comparison.difference(method, other) if method != other else None
+            cells += [signed(found[m]) if found and m in found else "" for m in compared]
+        spread = comparison.spread_over_scenes(method)["miou"]
+        rows.append((*cells, f"{100 * (spread.low or 0):.2f} to {100 * (spread.high or 0):.2f}"))
+    return TextTable(
+        f"Differences, budget {budget}",
+        "In points, on common seeds, with the 95 % interval of the paired bootstrap over scenes and seeds; "
+        "one that excludes 0 is marked *. With one seed it is over scenes alone, and says nothing of "
+        "another training. Last column: 95 % of draws of scenes, seeds as they are.",
+        (
+            "method",
+            *(f"{_title(m)} against {_readable(name)}" for name in against for m in compared),
+            "mIoU over scenes",
+        ),
+        tuple(rows),
+    )
+
+
+def convention_table(view: StudyView, budget: str) -> TextTable:
+    """The three means that the field calls mIoU, side by side."""
+    comparison, methods = view.comparisons[budget], view.methods_of(budget)
+    metrics = [m for m in METRICS if any(comparison.values(name, m) for name in methods)]
+    columns = [(m, f"{m}{'' if c == 'present' else f'_{c}'}", c) for m in metrics for c in CONVENTIONS]
+    rows = [
+        (_readable(method), *(_plain(comparison.mean(method, column)) for _, column, _ in columns))
+        for method in methods
+    ]
+    return TextTable(
+        f"Three conventions of mean IoU, budget {budget}",
+        "Percent, mean over seeds. "
+        + "; ".join(f"{name}: {what}" for name, what in CONVENTIONS.items())
+        + ".",
+        ("method", *(f"{_title(m)}, {c}" for m, _, c in columns)),
+        tuple(rows),
     )
 
 
@@ -121,8 +157,8 @@ def confusion_table(view: StudyView, budget: str) -> TextTable | None:
     ]
     return TextTable(
         f"What tail classes are taken for, budget {budget}",
-        "Share of the class's validation points in percent, mean over seeds: those taken for the other class, and "
-        f"those found. The {len(chosen)} largest confusions of {_readable(shown[0])}.",
+        "Share of the class's validation points in percent, mean over seeds: those taken for the other "
+        f"class, and those found. The {len(chosen)} largest confusions of {_readable(shown[0])}.",
         (
             *("class", "taken for", "training points"),
             *(f"taken, {_readable(name)}" for name in shown),
@@ -175,7 +211,7 @@ def verdicts(view: StudyView, budget: str) -> list[str]:
             name = f"{_readable(method)} ({100 * gain.value:+.1f})"
             sorted_out[side if gain.excludes_zero else "no different"].append(name)
         words = [
-            f"{side}{' outside the noise' if side != 'no different' else ' beyond the noise'}: {', '.join(names)}"
+            f"{side} {'beyond' if side == 'no different' else 'outside'} the noise: {', '.join(names)}"
             for side, names in sorted_out.items()
             if names
         ]
@@ -206,6 +242,10 @@ def _cost(interval: Interval | None, unit: float) -> str:
         return "-"
     value = interval.value / unit
     return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _plain(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{100 * interval.value:.2f}"
 
 
 def _title(metric: str) -> str:

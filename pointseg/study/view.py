@@ -52,8 +52,8 @@ class StudyView:
         Args:
             name: of the page.
             records: finished runs.
-            study: whose methods, baseline and re-weightings they are; without one the first record's method is
-                the baseline.
+            study: whose methods, baseline and re-weightings they are; without one the first record's method
+                is the baseline.
             draws: of the bootstrap; as many as usual if None.
 
         Raises:

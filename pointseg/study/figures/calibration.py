@@ -26,17 +26,18 @@ def reliability_figure(view: StudyView, budget: str) -> Picture:
         axis.plot([0, 1], [0, 1], color="#888888", linewidth=0.9, label="_calibrated")
         for method in view.methods_of(budget):
             if method in view.look.loud:
-                pooled = sum(
-                    (r.calibration.counts for r in view.of_method(budget, method)), start=np.zeros(1)
-                )
-                confidence, right, number = Calibration(len(GROUPS) + 1, pooled).curve(group)
+                counts = [record.calibration.counts for record in view.of_method(budget, method)]
+                pooled = Calibration(len(GROUPS) + 1, np.sum(counts, axis=0))
+                confidence, right, number = pooled.curve(group)
                 drawn = number > _MIN_SHARE * max(number.sum(), 1)
                 style = view.look.of(method)
-                axis.plot(confidence[drawn], right[drawn], **style, label=readable([method])[0])  # type: ignore[arg-type]
+                name = readable([method])[0]
+                axis.plot(confidence[drawn], right[drawn], label=name, **style)  # type: ignore[arg-type]
         axis.set_title(title)
         axis.set_xlabel("confidence")
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
+        axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axis.set_aspect("equal")
     axes[0].set_ylabel("share that is right")
     legend_below(figure, axes[0])
@@ -44,7 +45,7 @@ def reliability_figure(view: StudyView, budget: str) -> Picture:
         figure,
         f"reliability_{budget}",
         f"Reliability, budget {budget}",
-        "Predictions in 15 bins of confidence, by the group of the true class, seeds pooled; bins with less than "
-        "0.1 % of them are left out. Below the diagonal a network is surer than it is right. A group's errors "
-        "cannot all be undone by calibration: it does not know the group.",
+        "Predictions in 15 bins of confidence, by the group of the true class, seeds pooled; bins with less "
+        "than 0.1 % of them are left out. Below the diagonal a network is surer than it is right. A group's "
+        "errors cannot all be undone by calibration: it does not know the group.",
     )

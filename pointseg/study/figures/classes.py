@@ -52,14 +52,16 @@ def gains_figure(view: StudyView, budget: str) -> Picture | None:
             axis.tick_params(labelleft=False)
     for axis in axes:
         axis.set_xscale("log")
-    figure.supxlabel("training points of the class (log)", fontsize=9)
+    for axis in axes[-_COLUMNS:]:
+        axis.set_xlabel("training points")
     legend_below(figure, axes[0])
     return picture(
         figure,
         f"gains_{budget}",
         f"Which classes gain, budget {budget}",
-        "One mark for each class with ground truth, mean over seeds. First panel: IoU of the baseline; others: "
-        "difference to it, all on one scale. Line: mean of the classes in bins of equal width.",
+        "One mark for each class with ground truth, mean over seeds; training points on a logarithmic axis. "
+        "First panel: IoU of the baseline; others: difference to it, all on one scale. Line: mean of the "
+        "classes in bins of equal width.",
     )
 
 

@@ -40,7 +40,7 @@ def cost_figure(view: StudyView) -> Picture:
                 label=f"budget {budget}",
             )
         axis.set_title(title)
-        axis.set_xlim(left=0)
+        axis.set_xlim(0, 1.05 * axis.get_xlim()[1])
     axes[0].set_yticks(np.arange(len(view.methods)), readable(view.methods))
     axes[0].invert_yaxis()
     legend_below(figure, axes[0])
@@ -48,6 +48,6 @@ def cost_figure(view: StudyView) -> Picture:
         figure,
         "cost",
         "Time and memory",
-        "One mark for each run. Seconds count the training steps alone; on a machine with other work they vary, "
-        "and processor seconds, which include validation, vary less.",
+        "One mark for each run. Seconds count the training steps alone; on a machine with other work they "
+        "vary, and processor seconds, which include validation, vary less.",
     )

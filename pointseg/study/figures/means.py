@@ -21,11 +21,15 @@ def means_figure(view: StudyView, budget: str) -> Picture:
         reference = comparison.mean(view.baseline, metric) if view.baseline in methods else None
         if reference is not None:
             axis.axvline(100 * reference.value, color="#888888", linewidth=0.9, zorder=0)
+        rival = view.rival[budget]
+        rivals = comparison.mean(rival, metric) if rival else None
+        if rivals is not None:
+            axis.axvline(100 * rivals.value, color="#888888", linewidth=0.9, linestyle=":", zorder=0)
         for row, method in enumerate(methods):
             mean = comparison.mean(method, metric)
             if mean is None:
                 continue
-            colour = view.look.colour(method)
+            colour = view.look.colour(method) if method in view.look.loud else "#808080"
             if mean.low is not None and mean.high is not None:
                 axis.plot([100 * mean.low, 100 * mean.high], [row, row], color=colour, linewidth=2.2)
             values = [100 * value for value in comparison.values(method, metric)]
@@ -43,6 +47,7 @@ def means_figure(view: StudyView, budget: str) -> Picture:
         figure,
         f"means_{budget}",
         f"Mean IoU, budget {budget}",
-        "Diamonds: mean over seeds; bars: its 95 % interval (Student's t), cut off at the edge of the panel; "
-        "circles: single seeds; grey line: the baseline. Means over the classes with ground truth.",
+        "Diamonds: mean over seeds; bars: its 95 % interval (Student's t), cut off at the edge of the "
+        "panel; circles: single seeds. Grey line: the baseline; dotted: the strongest plain re-weighting. "
+        "Means over the classes with ground truth.",
     )

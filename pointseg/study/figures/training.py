@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from pointseg.core.labels import GROUPS
 from pointseg.study.figures.style import WIDTH, Picture, legend_below, picture, readable
@@ -15,9 +16,9 @@ from pointseg.study.view import StudyView
 
 _MEASURES = {
     "nc1": "NC1: within / between",
-    "nc2_classifier": "NC2: spread of classifier cosines",
-    "nc3": "NC3: centre against classifier",
-    "gradient_norm": "gradient norm at the logits",
+    "nc2_classifier": "NC2: classifier",
+    "nc3": "NC3: alignment",
+    "gradient_norm": "gradient norm",
 }
 
 
@@ -31,16 +32,17 @@ def tail_figure(view: StudyView) -> Picture:
         _lines(view, budget, axis, lambda point: None if point[key] is None else 100 * point[key])
         axis.set_title(f"budget {budget}")
         axis.set_xlabel("optimiser steps")
-        axis.set_ylim(bottom=0)
+    # When all panels are drawn: a limit ends the search for the highest point.
+    axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel(f"{'tail ' if has_groups else ''}mIoU, %")
     legend_below(figure, axes[0])
     return picture(
         figure,
         "tail_over_steps",
         f"{'Tail mIoU' if has_groups else 'mIoU'} over steps",
-        "Validations during training, mean over seeds; bands: smallest to largest seed. Grey: the other methods. "
-        "Each budget has a learning-rate schedule of its own, so that a point of the long one at the steps of the "
-        "short one is not the short one.",
+        "Validations during training, mean over seeds; bands: smallest to largest seed. Grey: the other "
+        "methods. Each budget has a learning-rate schedule of its own, so the long one is not the short one "
+        "at the same step.",
     )
 
 
@@ -56,6 +58,8 @@ def collapse_figure(view: StudyView, budget: str) -> Picture:
                 axis.set_title(group)
                 # Tenfold between methods: on a linear axis all but one would lie on the floor.
                 axis.set_yscale("log")
+                for which in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+                    which(LogFormatter(minor_thresholds=(2, 0.5)))
         axes[row][0].set_ylabel(title)
     for axis in axes[-1]:
         axis.set_xlabel("optimiser steps")
@@ -64,9 +68,11 @@ def collapse_figure(view: StudyView, budget: str) -> Picture:
         figure,
         f"collapse_{budget}",
         f"Neural collapse and gradients, budget {budget}",
-        "On the validation scenes, mean over seeds, classes weigh the same. At full collapse NC1 and NC2 are 0 and "
-        "NC3 is 1. Gradient norm: of the mean cross-entropy gradient of a class at the logits; what is large "
-        "is not learned yet.",
+        "On the validation scenes, mean over seeds, classes weigh the same. NC1: variance within classes "
+        "over variance between their centres. NC2: spread of the cosines between rows of the classifier. "
+        "NC3: cosine of centre and classifier row. At full collapse they are 0, 0 and 1. Gradient norm: of "
+        "the mean cross-entropy gradient of a class at the logits; where it is large the class is not "
+        "learned.",
     )
 
 
