@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
 
-.PHONY: setup demo test check lint bench clean
+.PHONY: setup demo test check lint bench mutants clean
 
 setup:
 	@bash scripts/setup.sh
@@ -25,6 +25,14 @@ check: lint test
 bench: setup
 	@$(PYTHON_BIN) -m pointseg bench network
 	@$(PYTHON_BIN) scripts/bench_score.py
+
+# make mutants SAMPLE=60 SEED=1 [JOBS=2] [FOLDERS="scans formats"]: which wrong changes of the code no test notices
+SAMPLE ?= 60
+SEED ?= 0
+JOBS ?= 1
+mutants: setup
+	@$(PYTHON_BIN) scripts/mutants.py --sample $(SAMPLE) --seed $(SEED) --jobs $(JOBS) \
+		$(if $(FOLDERS),--folders $(FOLDERS))
 
 clean:
 	rm -rf demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -4,13 +4,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pointseg.api import (
+        Callback,
+        ConfigError,
         Confusion,
+        Evaluation,
+        Experiment,
         LabelSpace,
         Report,
         Scene,
         ScenePrediction,
+        StepReport,
         Store,
         TrainedRun,
+        TrainingResult,
+        Validation,
+        evaluate,
+        load_experiment,
         load_label_space,
         load_run,
         load_scene,
@@ -18,19 +27,29 @@ if TYPE_CHECKING:
         predict_scenes,
         read_ply,
         show_scene,
+        train,
         write_ply,
     )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Callback",
+    "ConfigError",
     "Confusion",
+    "Evaluation",
+    "Experiment",
     "LabelSpace",
     "Report",
     "Scene",
     "ScenePrediction",
+    "StepReport",
     "Store",
     "TrainedRun",
+    "TrainingResult",
+    "Validation",
+    "evaluate",
+    "load_experiment",
     "load_label_space",
     "load_run",
     "load_scene",
@@ -38,6 +57,7 @@ __all__ = [
     "predict_scenes",
     "read_ply",
     "show_scene",
+    "train",
     "write_ply",
 ]
 

@@ -1,6 +1,10 @@
 """The Python interface: what `from pointseg import ...` gives. Everything else is internal and may move.
 
-run = load_run("runs/baseline")
+experiment = load_experiment("synthetic/demo", methods=["ceco"], overrides=["data.path=store"])
+train(experiment, "runs/ceco")
+print(evaluate("runs/ceco").report)
+
+run = load_run("runs/ceco")
 prediction = predict_scene(run, "room.ply")
 raw_ids = run.label_space.decode(prediction.train_index)
 """
@@ -9,28 +13,44 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pointseg.config import ConfigError
 from pointseg.core.labels import LabelSpace, load_label_space
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
 from pointseg.evaluation.confusion import Confusion
+from pointseg.evaluation.evaluate import Evaluation, evaluate
 from pointseg.evaluation.report import Report
+from pointseg.experiment import Experiment, load_experiment
 from pointseg.formats.ply import read_ply, write_ply
 from pointseg.prediction.predict import predict_scene, predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run
 from pointseg.scans.file import read_cloud_file
 from pointseg.scans.store import Store
+from pointseg.training.callback import Callback
+from pointseg.training.step import StepReport
+from pointseg.training.train import TrainingResult, train
+from pointseg.training.validate import Validation
 from pointseg.view.page import write_page
 from pointseg.view.picture import write_picture
 from pointseg.view.scene_view import SceneSummary, SceneView
 
 __all__ = [
+    "Callback",
+    "ConfigError",
     "Confusion",
+    "Evaluation",
+    "Experiment",
     "LabelSpace",
     "Report",
     "Scene",
     "ScenePrediction",
+    "StepReport",
     "Store",
     "TrainedRun",
+    "TrainingResult",
+    "Validation",
+    "evaluate",
+    "load_experiment",
     "load_label_space",
     "load_run",
     "load_scene",
@@ -38,6 +58,7 @@ __all__ = [
     "predict_scenes",
     "read_ply",
     "show_scene",
+    "train",
     "write_ply",
 ]
 

@@ -16,8 +16,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pointseg.config import Config, load_config
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
+from pointseg.data.kind import NUM_VIEWS, Kind, Pipeline
 from pointseg.images.dataset import ImageData
-from pointseg.images.pipeline import ImagePipeline
 from pointseg.losses.adaptive import PixelAdaptiveConfig
 from pointseg.losses.base import LossConfig, LossTerm, Objective
 from pointseg.losses.blv import BalancingLogitVariationConfig
@@ -59,13 +59,10 @@ from pointseg.optim.schedule import (
     ScheduleConfig,
 )
 from pointseg.scans.dataset import StoreData
-from pointseg.scans.pipeline import NUM_VIEWS, ScenePipeline
 from pointseg.scans.transforms import TransformConfig
 from pointseg.sparse.engines import AUTO, known_engine
 
-AnyPipeline: TypeAlias = ScenePipeline | ImagePipeline
-
-DATASETS: dict[str, type[StoreData] | type[ImageData]] = {"store": StoreData, "images": ImageData}
+DATASETS: dict[str, type[Kind]] = {"store": StoreData, "images": ImageData}
 BACKBONES: dict[str, type[BackboneConfig]] = {
     "minkunet": MinkUNetConfig,
     "image_unet": ImageUNetConfig,
@@ -123,7 +120,7 @@ def one_of(table: Mapping[str, type[Config]], default: str | None = None) -> Any
 
 
 if TYPE_CHECKING:
-    AnyData: TypeAlias = StoreData | ImageData
+    AnyData: TypeAlias = Kind
     AnyBackbone: TypeAlias = BackboneConfig
     AnyHead: TypeAlias = HeadConfig
     AnyLoss: TypeAlias = LossConfig
@@ -150,8 +147,8 @@ class TrainConfig(Config):
         val_every: steps between validations; 0 validates at the end only.
         checkpoint_every: steps between saves of last.pt.
         log_every: steps between rows of metrics.jsonl; on a GPU also between looks at what it did.
-        activation_checkpointing: compute the insides of residual blocks again in the backward pass, for less
-            memory and a third more work.
+        activation_checkpointing: compute the insides of the network's blocks again in the backward pass, for
+            less memory and a third more work; a network that cannot is refused.
         workers: processes that read scenes; 0 reads in the main one.
         max_bad_batches: how many batches with a non-finite loss or gradient are skipped before giving up.
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
@@ -295,6 +292,11 @@ class Experiment(Config):
             raise ValueError(
                 f"losses: {PENALTY!r} is the name of the head's own penalty; choose another name"
             )
+        if self.optimizer.layer_decay is not None and not self.model.layers():
+            raise ValueError(
+                f"optimizer.layer_decay: {self.model.type} does not tell the order of its layers; "  # type: ignore[attr-defined]
+                "use optimizer.groups with lr_scale instead"
+            )
         if self.model.kind != self.data.kind:
             fitting = [name for name, row in BACKBONES.items() if row.kind == self.data.kind]
             raise ValueError(
@@ -305,7 +307,7 @@ class Experiment(Config):
         self.data.check(self.augment, self.mix3d_p)
         return self
 
-    def build_pipeline(self, label_space: LabelSpace, device: torch.device | str) -> AnyPipeline:
+    def build_pipeline(self, label_space: LabelSpace, device: torch.device | str) -> Pipeline:
         """What makes batches on a device."""
         return self.data.build_pipeline(label_space, device, augment=self.augment, mix3d_p=self.mix3d_p)
 

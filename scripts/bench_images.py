@@ -1,6 +1,6 @@
 """Images per second of each part of training on images, and what share of a step is not the network.
 
-    python scripts/bench_images.py configs/images/ccp59/baseline.yaml data.path=CCP59
+    python scripts/bench_images.py ccp59/unet data.path=CCP59
 
 Each round times the parts one after the other, so that a machine that is slow for a while is slow for all:
 reading (decoding of image and label), augmentation, the network alone (forward, backward, optimiser), and all
@@ -15,17 +15,16 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
-from pointseg.config import load_config
+from pointseg.config import changed
 from pointseg.core.batch import Batch
 from pointseg.core.distributed import process_group
 from pointseg.core.memory import keep_freed_memory
-from pointseg.experiment import Experiment
+from pointseg.experiment import Experiment, load_experiment
 from pointseg.training.job import TrainingJob, set_num_threads
 from pointseg.training.step import train_step
 
@@ -62,8 +61,8 @@ def measure(experiment: Experiment, device: str, *, steps: int, rounds: int) -> 
             )
             taken[NETWORK], _ = seconds(lambda: train(batches))  # noqa: B023
             for workers in (0, 1):
-                options = experiment.train.model_copy(update={"workers": workers})
-                reading = TrainingJob.prepare(experiment.model_copy(update={"train": options}), processes)
+                options = changed(experiment.train, workers=workers)
+                reading = TrainingJob.prepare(changed(experiment, train=options), processes)
                 every = itertools.chain.from_iterable(reading.steps(0))
                 # The first batch waits for the worker to start.
                 train(itertools.islice(every, 1))
@@ -80,13 +79,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", type=Path)
+    parser.add_argument("recipe", help="name of a shipped recipe, or a YAML file")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=6, help="batches of a round")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    experiment = load_config(Experiment, arguments.config, arguments.overrides)
+    experiment = load_experiment(arguments.recipe, overrides=arguments.overrides)
     rates = measure(experiment, arguments.device, steps=arguments.steps, rounds=arguments.rounds)
     table = Table("part", "images/s", "share of read + augment + network")
     total = sum(1 / rates[name] for name in (READ, AUGMENT, NETWORK))

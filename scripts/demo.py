@@ -51,7 +51,7 @@ def main() -> None:
     # Seed 0 is the set on which the demo's settings were chosen: the demo runs on another.
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--temper", type=float, default=0.7, help="0 = real long tail, 1 = balanced")
-    parser.add_argument("--config", default="configs/synthetic/demo.yaml")
+    parser.add_argument("--config", default="synthetic/demo")
     arguments = parser.parse_args()
 
     out: Path = arguments.out

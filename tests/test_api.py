@@ -16,16 +16,18 @@ from pointseg import (
     Report,
     Scene,
     Store,
+    evaluate,
+    load_experiment,
     load_run,
     load_scene,
     predict_scene,
     show_scene,
+    train,
     write_ply,
 )
 from pointseg.config import load_config
 from pointseg.experiment import Experiment
 from pointseg.scans.store import StoreWriter
-from pointseg.training.train import train
 
 LABELS = LabelSpace("two", (3, 8), ("floor", "box"), ("", ""), ((90, 160, 90), (200, 60, 60)))
 
@@ -69,6 +71,30 @@ def test_every_public_name_is_there_and_listed() -> None:
     assert sorted(pointseg.__all__) == sorted(api.__all__)
     assert all(getattr(pointseg, name) is getattr(api, name) for name in pointseg.__all__)
     assert set(pointseg.__all__) <= set(dir(pointseg))
+
+
+def test_an_experiment_is_trained_and_evaluated_from_python(folder: Path, tmp_path: Path) -> None:
+    small = ["model.widths=[8, 8, 8, 8, 8, 8, 8, 8]", "data.features=[color]", "train.steps=2"]
+    experiment = load_experiment(
+        "synthetic/demo", methods=["ceco"], overrides=[f"data.path={folder / 'store'}", *small]
+    )
+    result = train(experiment, tmp_path / "run", device="cpu", console=Console(quiet=True))
+    assert result.step == 2 and repr(result).startswith("TrainingResult(step 2 of 2, best mIoU ")
+    evaluation = evaluate(str(tmp_path / "run"), device="cpu", json_path=str(tmp_path / "e.json"))
+    assert evaluation.scenes == ("b",)
+    assert (
+        evaluation.report.miou["present"] == json.loads((tmp_path / "e.json").read_text())["miou"]["present"]
+    )
+
+
+def test_what_a_notebook_shows_of_a_thing_is_short(folder: Path) -> None:
+    run, store = load_run(folder / "run", device="cpu"), Store.open(folder / "store")
+    scene = store.load("b")
+    shown = (store, scene, run.label_space, run.experiment, predict_scene(run, scene))
+    assert all(len(repr(thing)) < 300 and "\n" not in repr(thing) for thing in (run, *shown))
+    assert repr(scene) == "Scene('b', 200 vertices: xyz_m, rgb, raw_label)"
+    assert repr(run.label_space) == "LabelSpace('two', 2 classes)"
+    assert repr(store).endswith("LabelSpace('two', 2 classes), scenes: train 1, val 1)")
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -21,13 +21,15 @@ DEBUG = "--debug"
 class Verbs(TyperGroup):
     """The verbs. What a user can mend ends with one message and exit code 2, Ctrl-C with 130."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    # Contexts are Any: their class is click's, which some versions of typer bring with them.
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         # Before or after the verb: people add it to the line that went wrong.
         if DEBUG in args:
             args = [DEBUG, *(word for word in args if word != DEBUG)]
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -76,25 +76,32 @@ def submit(
 @app.command()
 def check_submission(
     submission: Annotated[Path, typer.Argument(help="The zip file.")],
-    labels: Annotated[str, typer.Option(help="scannet200, scannet20 or a label_space.json.")] = "scannet200",
-    raw: Annotated[Path | None, typer.Option(help="Folder of raw scans, to count vertices of.")] = None,
-    scenes: Annotated[Path | None, typer.Option(help="File with the expected scene names.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="For scans: a shipped label set (scannet200 if not given) or a label_space.json.",
+            show_default=False,
+        ),
+    ] = None,
+    raw: Annotated[
+        Path | None, typer.Option(help="For scans: folder of raw scans, to count vertices of.")
+    ] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="For scans: file with the expected scene names.")
+    ] = None,
     layout: Annotated[
         str | None, typer.Option(help="For images: layout of the data set, such as cityscapes.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="For images: folder of the data set.")] = None,
-    split: Annotated[str, typer.Option(help="For images: split that was predicted.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="For images: split that was predicted; test if not given.")
+    ] = None,
 ) -> None:
     """Find every known mistake of a submission; exit code 1 if there is one."""
     from pointseg.submission.check import check
-    from pointseg.submission.check_images import check_images, holds_images
 
-    if layout is not None:
-        result = check_images(submission, layout, data=data, split=split)
-    elif holds_images(submission):
-        raise ValueError(f"{submission} holds images: name their data set, such as --layout cityscapes.")
-    else:
-        result = check(submission, labels=labels, raw=raw, scenes=scenes)
+    options = {"labels": labels, "raw": raw, "scenes": scenes, "layout": layout, "data": data, "split": split}
+    result = check(submission, options)
     if not result.is_valid:
         raise typer.Exit(1)
 

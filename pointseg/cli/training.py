@@ -13,7 +13,7 @@ Words = Annotated[
     list[str],
     typer.Argument(
         metavar="RECIPE|KEY=VALUE",
-        help="Shipped recipes by name or YAML files, the later over the earlier; and such as train.steps=100.",
+        help="Shipped recipes by name or YAML files, the later over the earlier; and train.steps=100.",
     ),
 ]
 Methods = Annotated[

@@ -4,7 +4,7 @@ Stands alone: it imports nothing else of pointseg, and neither torch nor numpy.
 """
 
 from pointseg.config.layers import merge
-from pointseg.config.load import dump_config, load_config
+from pointseg.config.load import changed, dump_config, load_config
 from pointseg.config.model import Config, ConfigError
 
-__all__ = ["Config", "ConfigError", "dump_config", "load_config", "merge"]
+__all__ = ["Config", "ConfigError", "changed", "dump_config", "load_config", "merge"]

@@ -143,6 +143,19 @@ def _settings(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
+def changed(config: M, **updates: Any) -> M:
+    """The configuration with other values of some fields, validated as a whole; ``model_copy`` is not.
+
+    Raises:
+        ConfigError: where the values do not fit together.
+    """
+    values = {**dict(config), **updates}
+    try:
+        return type(config).model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(type(config), error, values, [Layer("config", values)])) from None
+
+
 def dump_config(config: BaseModel) -> str:
     """The resolved configuration as YAML; loading it gives an equal model."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -39,6 +39,11 @@ class ImageScene:
     def num_vertices(self) -> int:
         return self.height * self.width
 
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Its rows are the pixels of a picture: (height, width)."""
+        return self.height, self.width
+
     def as_picture(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """(P, ...) values of the pixels as (height, width, ...)."""
         return values.reshape(self.height, self.width, *values.shape[1:])

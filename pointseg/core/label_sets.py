@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pointseg.core.labels import SHIPPED, LabelSpace, load_label_space
+from pointseg.core.labels import LabelSpace, load_label_space, shipped_label_sets
 
 
 def find_label_space(name: str) -> LabelSpace:
@@ -14,12 +14,13 @@ def find_label_space(name: str) -> LabelSpace:
     Raises:
         ValueError: if it is neither, or the file holds no label set.
     """
-    if name in SHIPPED:
+    shipped = shipped_label_sets()
+    if name in shipped:
         return load_label_space(name)
     path = Path(name)
     if not path.is_file():
         raise ValueError(
-            f"Unknown label set {name!r}; expected {', '.join(SHIPPED)} or the path of a label_space.json."
+            f"Unknown label set {name!r}; expected {', '.join(shipped)} or the path of a label_space.json."
         )
     try:
         return LabelSpace.from_dict(json.loads(path.read_text(encoding="utf-8")))

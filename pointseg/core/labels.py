@@ -19,8 +19,6 @@ IGNORE = -100
 Group = Literal["head", "common", "tail"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
-#: Label sets that ship with the package; each ``scannet200/<name>_classes.csv`` in resources.
-SHIPPED = ("scannet200", "scannet20")
 #: Ids below this are counted in a table; others are sorted, which takes ten times as long.
 _TABLE = 65_536
 
@@ -69,6 +67,9 @@ class LabelSpace:
         unknown = set(self.groups) - {*GROUPS, ""}
         if unknown:
             raise ValueError(f"Label set {self.name!r}: unknown groups {sorted(unknown)}; expected {GROUPS}.")
+
+    def __repr__(self) -> str:
+        return f"LabelSpace({self.name!r}, {self.num_classes} classes)"
 
     @property
     def num_classes(self) -> int:
@@ -192,15 +193,24 @@ def resource_path(*parts: str) -> Path:
     return path.joinpath(*parts)
 
 
+def shipped_label_sets() -> dict[str, Path]:
+    """Name -> table of every label set that ships with the package: the ``<name>.csv`` of a data set.
+
+    They lie in ``resources/<data set>/label_sets``, so that a new data set brings its own by its files alone.
+    """
+    return {table.stem: table for table in sorted(resource_path().glob("*/label_sets/*.csv"))}
+
+
 def load_label_space(name: str) -> LabelSpace:
     """A label set that ships with the package.
 
     Raises:
         ValueError: for a name that is not shipped.
     """
-    if name not in SHIPPED:
-        raise ValueError(f"Unknown label set {name!r}; shipped are {', '.join(SHIPPED)}.")
-    with resource_path("scannet200", f"{name}_classes.csv").open(newline="", encoding="utf-8") as handle:
+    shipped = shipped_label_sets()
+    if name not in shipped:
+        raise ValueError(f"Unknown label set {name!r}; shipped are {', '.join(shipped)}.")
+    with shipped[name].open(newline="", encoding="utf-8") as handle:
         rows = sorted(csv.DictReader(handle), key=lambda row: int(row["train_index"]))
     return LabelSpace(
         name=name,

@@ -41,3 +41,6 @@ class ScenePrediction:
     name: str
     train_index: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        return f"ScenePrediction({self.name!r}, {len(self.train_index)} vertices)"

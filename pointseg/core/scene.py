@@ -45,6 +45,16 @@ class Scene:
             if value is not None and value.shape != shape:
                 raise ValueError(f"{self.name}: {field} must have shape {shape}; got {value.shape}.")
 
+    def __repr__(self) -> str:
+        optional = ("rgb", "normal", "raw_label", "instance")
+        held = ["xyz_m", *(name for name in optional if getattr(self, name) is not None)]
+        return f"Scene({self.name!r}, {self.num_vertices} vertices: {', '.join(held)})"
+
     @property
     def num_vertices(self) -> int:
         return self.xyz_m.shape[0]
+
+    @property
+    def picture_size(self) -> None:
+        """None: its rows are points in space and no picture."""
+        return None

@@ -1,59 +1,18 @@
-"""Source: what training and evaluation ask of a data set, be it a store of scans or folders of images;
-DataConfig: the options that all of them have.
-"""
+"""Source: what training and evaluation ask of a data set, be it a store of scans or folders of images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field
 
-from pointseg.config import Config
-from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
+from pointseg.core.member import Member
 from pointseg.core.scene import Scene
 from pointseg.core.statistics import ClassStatistics
-from pointseg.data.tune import with_tune_split
-
-S = TypeVar("S", bound="Source")
-
-
-class DataConfig(Config):
-    """Base of the options of data sets; each derives from it and adds ``kind`` and ``type: Literal[...]``.
-
-    Args:
-        path: its folder.
-        train_split: split to train on.
-        val_split: split to validate on, or None for no validation.
-        passes: how often an epoch goes through the scenes; it scales ``train.epochs`` and nothing else.
-        repeat_threshold: scenes with a class that fewer than this share of the scenes hold come more
-            often, see ``pointseg.training.sampling``; an epoch has as many scenes as without. None: all
-            scenes alike.
-        tune_share: share of the training scenes that is set apart as split ``tune``, see
-            ``pointseg.data.tune``; None sets none apart. ``val_split: tune`` compares settings on it.
-        tune_seed: of that cut.
-    """
-
-    kind: ClassVar[Literal["scans", "images"]]
-
-    path: Path
-    train_split: str = "train"
-    val_split: str | None = "val"
-    passes: int = Field(default=1, ge=1)
-    repeat_threshold: float | None = Field(default=None, gt=0, le=1)
-    tune_share: float | None = Field(default=None, gt=0, lt=1)
-    tune_seed: int = Field(default=0, ge=0)
-
-    def cut(self, source: S) -> S:
-        """A data set with the tune split that is asked for."""
-        if self.tune_share is None:
-            return source
-        entries = with_tune_split(source.entries, self.train_split, self.tune_share, self.tune_seed)
-        return replace(source, entries=entries)
 
 
 @dataclass(frozen=True)
@@ -74,15 +33,19 @@ class Source:
     label_space: LabelSpace
     entries: Mapping[str, Mapping[str, Any]]
 
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{name} {len(names)}" for name, names in self.splits().items())
+        return f"{type(self).__name__}({str(self.path)!r}, {self.label_space!r}, {self.members}: {splits})"
+
     def has_labels(self, name: str) -> bool:
         """Whether a scene or image is labelled."""
         raise TypeError(f"{type(self).__name__} must define has_labels(name).")
 
-    def load(self, name: str) -> Scene | ImageScene:
+    def load(self, name: str) -> Member:
         """A scene or image as it lies on disk, every vertex or pixel of it."""
         raise TypeError(f"{type(self).__name__} must define load(name).")
 
-    def read(self, name: str) -> Scene | ImageScene:
+    def read(self, name: str) -> Member:
         """A scene or image in memory, with what training needs of it."""
         raise TypeError(f"{type(self).__name__} must define read(name).")
 

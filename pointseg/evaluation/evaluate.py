@@ -17,16 +17,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pointseg.core.image import ImageScene
+from pointseg.core.durable import write_json
+from pointseg.core.member import Member
 from pointseg.core.memory import keep_freed_memory
 from pointseg.core.prediction import ScenePrediction
-from pointseg.core.scene import Scene
 from pointseg.data.source import Source
 from pointseg.evaluation.collapse import CollapseReport, print_collapse
 from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report, print_report
-from pointseg.evaluation.score import write_json
 from pointseg.formats.label_text import write_labels
 from pointseg.prediction.predict import predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run
@@ -52,6 +51,9 @@ class Evaluation:
     step: int
     collapse: CollapseReport
 
+    def __repr__(self) -> str:
+        return f"Evaluation({len(self.scenes)} scenes, {self.views} views, step {self.step}: {self.report!r})"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.report.to_dict(),
@@ -64,16 +66,16 @@ class Evaluation:
 
 
 def evaluate(
-    run_folder: Path,
+    run_folder: Path | str,
     *,
     split: str = "val",
     views: int | None = None,
     checkpoint: Literal["best", "last"] = "best",
-    data: Path | None = None,
+    data: Path | str | None = None,
     device: str = "auto",
     engine: str | None = None,
-    json_path: Path | None = None,
-    save_text: Path | None = None,
+    json_path: Path | str | None = None,
+    save_text: Path | str | None = None,
     classes: bool = False,
     logit_adjustment_tau: float | None = None,
 ) -> Evaluation:
@@ -104,7 +106,7 @@ def evaluate(
         logit_adjustment_tau=logit_adjustment_tau,
         engine=engine,
     )
-    store = run.open_data(data)
+    store = run.open_data(None if data is None else Path(data))
     if store.label_space != run.label_space:
         raise ValueError(
             f"{store.path} is prepared for label set {store.label_space.name!r}, the run was trained for "
@@ -125,21 +127,20 @@ def evaluate(
             assert scene.raw_label is not None
             confusion.update(run.label_space.encode(scene.raw_label), prediction.train_index)
             if save_text is not None:
-                _save_text(save_text, run, scene, prediction)
+                _save_text(Path(save_text), run, scene, prediction)
     report = Report.from_confusion(confusion, run.label_space)
     unlabelled = tuple(name for name in names if name not in set(labelled))
     result = Evaluation(report, tuple(labelled), unlabelled, views, run.step, watch.report())
     _show(result, split, store, classes=classes)
     if json_path is not None:
-        write_json(
-            json_path, {"run": str(run_folder), "split": split, "checkpoint": checkpoint} | result.to_dict()
-        )
+        about = {"run": str(run_folder), "split": split, "checkpoint": checkpoint}
+        write_json(Path(json_path), about | result.to_dict())
     return result
 
 
 def predict_store(
     run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None
-) -> Iterator[tuple[Scene | ImageScene, ScenePrediction]]:
+) -> Iterator[tuple[Member, ScenePrediction]]:
     """Each scene of a store with its prediction, under a progress bar with the time left."""
     options = run.experiment.evaluate
     if run.device.type == "cpu":
@@ -166,7 +167,7 @@ def predict_store(
             yield scene, next(predicted)
 
 
-def _save_text(folder: Path, run: TrainedRun, scene: Scene | ImageScene, prediction: ScenePrediction) -> None:
+def _save_text(folder: Path, run: TrainedRun, scene: Member, prediction: ScenePrediction) -> None:
     assert scene.raw_label is not None
     for part, raw_id in (("pred", run.label_space.decode(prediction.train_index)), ("gt", scene.raw_label)):
         (folder / part).mkdir(parents=True, exist_ok=True)

@@ -87,6 +87,10 @@ class Report:
     common: MeanIou
     tail: MeanIou
 
+    def __repr__(self) -> str:
+        means = ("-" if self.miou[c] is None else f"{100 * (self.miou[c] or 0):.2f}" for c in CONVENTIONS)
+        return f"Report(mIoU {' / '.join(means)} %, {' / '.join(CONVENTIONS)})"
+
     @classmethod
     def from_confusion(cls, confusion: Confusion, label_space: LabelSpace) -> Report:
         """Raises ValueError if the confusion is not of this label set's size."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from plyfile import PlyData, PlyElement, PlyElementParseError, PlyListProperty, PlyParseError
 
+from pointseg.core.durable import writing
 from pointseg.formats.columns import colors_to_uint8, to_int32
 
 #: Names under which tools write the same thing; the first one that a file has counts.
@@ -267,7 +268,27 @@ def _write_blocks(
         header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
         face_block["n"] = 3
         face_block["v"] = faces
-    with path.open("wb") as handle:
+    with writing(path) as handle:
         handle.write(("\n".join([*header, "end_header"]) + "\n").encode("ascii"))
         handle.write(block.tobytes())
         handle.write(face_block.tobytes())
+
+
+#: More than any header takes.
+_MAX_HEADER_BYTES = 65_536
+
+
+def ply_vertex_count(path: Path) -> int:
+    """Number of vertices that the header of a PLY file announces; the data is not read.
+
+    Raises:
+        ValueError: if the file has no PLY header with a vertex element.
+    """
+    with Path(path).open("rb") as handle:
+        header = handle.read(_MAX_HEADER_BYTES).partition(b"end_header")[0].splitlines()
+    if header[:1] == [b"ply"]:
+        for line in header:
+            words = line.split()
+            if words[:2] == [b"element", b"vertex"] and len(words) == 3 and words[2].isdigit():
+                return int(words[2])
+    raise ValueError(f"{path}: expected the header of a PLY file with 'element vertex COUNT'.")

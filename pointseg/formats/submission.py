@@ -1,8 +1,4 @@
-"""The zip that the test server wants: written so that it is right, and checked for every known mistake.
-
-Files lie at the root of the archive, one `<scene>.txt` for each scan of the test split; each has one raw id
-per line, one line per vertex of that scan's mesh, in its order.
-"""
+"""SubmissionCheck: what was found in a zip for a test server, whatever kind of data it is of."""
 
 from __future__ import annotations
 
@@ -16,16 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace, id_counts
-from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, write_archive
-from pointseg.formats.label_text import LabelTextError, format_labels, parse_labels
-from pointseg.formats.submission_ids import diagnose_ids, diagnose_line_counts
-from pointseg.formats.submission_names import sort_members
-from pointseg.formats.submission_problems import Findings, Problem
+from pointseg.formats.archive import BAD_ARCHIVE
+from pointseg.formats.submission_problems import Problem
 
-#: Bytes of text for one vertex that no honest file exceeds; savetxt's floats take 25.
-MAX_BYTES_PER_VERTEX = 40
 _FOREIGN_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip"}
-_ENCRYPTED = 0x1
 
 
 @dataclass(frozen=True)
@@ -34,13 +24,23 @@ class SubmissionCheck:
 
     Args:
         problems: mistakes, each with its fix; none means that the archive can be uploaded.
-        id_counts: id -> number of vertices, over every file that could be read.
+        label_space: the classes that may occur.
+        num_expected: how many scenes or images it should hold, or None if that is not known.
+        id_counts: id -> number of vertices or pixels, over every file that could be read.
         num_scenes: number of files that could be read.
+        members: what it is of: scenes, images.
+        unit: what these are made of: vertices, pixels.
+        remarks: what else to know before an upload.
     """
 
     problems: tuple[Problem, ...]
+    label_space: LabelSpace
+    num_expected: int | None
     id_counts: Mapping[int, int] = field(default_factory=dict)
     num_scenes: int = 0
+    members: str = "scenes"
+    unit: str = "vertices"
+    remarks: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:
@@ -55,84 +55,6 @@ class SubmissionCheck:
         return sum(self.id_counts.values())
 
 
-def write_submission(path: Path, predictions: Iterable[tuple[str, npt.ArrayLike]]) -> None:
-    """Write the archive; the same predictions give the same bytes, and the file is whole or absent.
-
-    Args:
-        path: the zip file.
-        predictions: (scene, (P,) raw ids) pairs, consumed one by one.
-
-    Raises:
-        ValueError: for a scene name that is no plain file name, or that comes twice.
-    """
-    write_archive(path, ((f"{scene}.txt", format_labels(raw_ids)) for scene, raw_ids in predictions))
-
-
-def check_submission(
-    path: Path,
-    label_space: LabelSpace,
-    vertex_counts: Mapping[str, int],
-    *,
-    other_scenes: Mapping[str, str] | None = None,
-) -> SubmissionCheck:
-    """Find everything that is wrong with an archive; nothing is unpacked to disk.
-
-    Args:
-        path: the zip file.
-        label_space: the classes that may occur.
-        vertex_counts: the expected scenes and their numbers of vertices.
-        other_scenes: scene -> split, for scenes that are known and do not belong here.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected the zip of a submission.")
-    findings = Findings()
-    found: dict[str, npt.NDArray[np.int64]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = sort_members(archive.infolist(), vertex_counts, other_scenes or {}, findings)
-            for scene, member in members.items():
-                raw_id = _read_member(archive, member, vertex_counts[scene], findings)
-                if raw_id is not None:
-                    found[scene] = raw_id
-    except BAD_ARCHIVE as error:
-        findings.add("not_a_zip", foreign_archive(path) or str(error))
-    counts = count_ids(found.values())
-    _diagnose(found, counts, label_space, vertex_counts, findings)
-    return SubmissionCheck(findings.problems(), counts, len(found))
-
-
-def _read_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, num_vertices: int, findings: Findings
-) -> npt.NDArray[np.int64] | None:
-    name = member.filename
-    limit = MAX_BYTES_PER_VERTEX * num_vertices + 4096
-    if member.flag_bits & _ENCRYPTED:
-        findings.add("encrypted", name)
-        return None
-    if member.file_size > limit:
-        findings.add("too_large", f"{name}: {member.file_size:,} bytes for {num_vertices:,} vertices")
-        return None
-    try:
-        # The declared size may lie; reading stops at the limit, not where the data ends.
-        with archive.open(member) as handle:
-            return parse_labels(handle.read(limit), name)
-    except LabelTextError as error:
-        findings.add(
-            _KIND_OF_LINE.get(error.kind, "not_integers"),
-            f"{error.source}: line {error.line}: {error.text!r}",
-        )
-    except BAD_MEMBER as error:
-        findings.add("corrupt", f"{name}: {error}")
-    return None
-
-
-_KIND_OF_LINE = {"blank": "blank_line", "float": "float_text", "instance": "instance_format"}
-
-
 def count_ids(files: Iterable[npt.NDArray[np.int64]]) -> dict[int, int]:
     """Id -> how often it occurs in all of the files, ascending."""
     counts: Counter[int] = Counter()
@@ -142,30 +64,21 @@ def count_ids(files: Iterable[npt.NDArray[np.int64]]) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def _diagnose(
-    found: Mapping[str, npt.NDArray[np.int64]],
-    id_counts: Mapping[int, int],
-    label_space: LabelSpace,
-    vertex_counts: Mapping[str, int],
-    findings: Findings,
-) -> None:
-    lines = {scene: len(raw_id) for scene, raw_id in found.items()}
-    for kind, evidence in diagnose_line_counts(lines, vertex_counts):
-        findings.add(kind, evidence)
-    diagnosis = diagnose_ids(id_counts, label_space)
-    if diagnosis is None:
-        return
-    kind, evidence = diagnosis
-    guilty = [s for s, raw_id in found.items() if not np.isin(raw_id, label_space.raw_ids).all()]
-    findings.add(kind, evidence + (f" (first in {guilty[0]}.txt)" if guilty else ""))
-
-
 def foreign_archive(path: Path) -> str | None:
     """What a file is that is no zip, if it is another kind of archive."""
     with path.open("rb") as handle:
         start = handle.read(8)
     kind = next((name for magic, name in _FOREIGN_ARCHIVES.items() if start.startswith(magic)), None)
     return f"{path.name} is a {kind} archive" if kind else None
+
+
+def member_names(path: Path) -> list[str]:
+    """Names of the files in an archive; none where it cannot be read as a zip."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (*BAD_ARCHIVE, OSError):
+        return []
 
 
 def class_shares(id_counts: Mapping[int, int], label_space: LabelSpace) -> list[tuple[int, str, str, float]]:

@@ -1,8 +1,8 @@
-"""ImageData and ImageSet: labelled images in the folders that a benchmark comes in."""
+"""ImageData, the door to images, and ImageSet: labelled images in the folders that a benchmark comes in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,18 +14,24 @@ from pydantic import Field, field_validator
 
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace, groups_by_points
+from pointseg.core.prediction import ScenePrediction
+from pointseg.data.kind import Kind
 from pointseg.data.reader import SceneReader
-from pointseg.data.source import DataConfig, Source
+from pointseg.data.source import Source
+from pointseg.formats.submission import SubmissionCheck
+from pointseg.images.checker import ImageSubmission
 from pointseg.images.counts import with_counts
+from pointseg.images.file import ImageFile, read_image_file
 from pointseg.images.files import decoded, open_image, read_label
-from pointseg.images.layouts import LAYOUTS, Layout, LayoutName
+from pointseg.images.layouts import IMAGE_SUFFIXES, LAYOUTS, Layout, LayoutName
 from pointseg.images.pipeline import ImagePipeline, covering_scale
+from pointseg.images.submission import check_image_submission, write_image_submission
 
 #: Height and width in pixels.
 Sides = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
-class ImageData(DataConfig):
+class ImageData(Kind):
     """Options of a data set of images, beside those of every data set.
 
     Args:
@@ -40,7 +46,10 @@ class ImageData(DataConfig):
             images whole.
     """
 
-    kind: ClassVar[Literal["scans", "images"]] = "images"
+    kind: ClassVar[str] = "images"
+    file_suffixes: ClassVar[tuple[str, ...]] = IMAGE_SUFFIXES
+    labelled_suffix: ClassVar[str] = ".png"
+    checker: ClassVar[Any] = ImageSubmission
 
     type: Literal["images"] = "images"
     layout: LayoutName = "folder"
@@ -101,8 +110,36 @@ class ImageData(DataConfig):
             device=device,
         )
 
+    def read_file(self, path: Path) -> ImageFile:
+        """A JPEG or PNG file."""
+        return ImageFile(read_image_file(path))
 
-@dataclass(frozen=True)
+    def write_submission(
+        self,
+        path: Path,
+        store: ImageSet,
+        names: Sequence[str],
+        label_space: LabelSpace,
+        predicted: Iterable[tuple[ImageScene, ScenePrediction]],
+    ) -> SubmissionCheck:
+        """A PNG for each image, in the ids that the benchmark's server takes."""
+        layout = LAYOUTS[self.layout]
+        space = layout.server_classes(store.path)
+        if space.names != label_space.names or store.label_space.raw_ids != label_space.raw_ids:
+            raise ValueError(
+                f"{store.path} has other classes than {label_space.name!r}, for which the run was trained."
+            )
+        expected = {n: (int(store.entry(n)["height"]), int(store.entry(n)["width"])) for n in names}
+        pictures = (
+            (image.name, space.decode(prediction.train_index).reshape(image.height, image.width))
+            for image, prediction in predicted
+        )
+        write_image_submission(path, pictures)
+        return check_image_submission(path, space, expected, layout.rules)
+
+
+# How it is shown is said by Source.
+@dataclass(frozen=True, repr=False)
 class ImageSet(Source):
     """Images and labels in folders, opened for reading.
 

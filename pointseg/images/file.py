@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
+from pointseg.core.durable import writing
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
@@ -27,6 +30,27 @@ def read_image_file(path: Path) -> ImageScene:
     return ImageScene(path.stem, rgb.shape[0], rgb.shape[1], rgb.reshape(-1, 3))
 
 
+@dataclass(frozen=True)
+class ImageFile:
+    """An image from a file, and how it is written back with classes."""
+
+    unit: ClassVar[str] = ImageScene.unit
+
+    scene: ImageScene
+
+    def write_labelled(
+        self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool
+    ) -> None:
+        """A PNG of raw ids, see :func:`write_class_image`.
+
+        Raises:
+            ValueError: if the colours of the photograph are asked for.
+        """
+        if keep_colors:
+            raise ValueError(f"{path}: a PNG of classes has no room for the colours of the photograph.")
+        write_class_image(path, self.scene, prediction, label_space)
+
+
 def write_class_image(
     path: Path, image: ImageScene, prediction: ScenePrediction, label_space: LabelSpace
 ) -> None:
@@ -34,8 +58,9 @@ def write_class_image(
     raw = label_space.decode(prediction.train_index).reshape(image.height, image.width)
     if min(label_space.raw_ids) < 0 or max(label_space.raw_ids) > 255:
         colors = label_space.color_table[prediction.train_index]
-        Image.fromarray(image.as_picture(colors)).save(path)
-        return
-    picture = Image.fromarray(raw.astype(np.uint8))
-    picture.putpalette(label_space.palette())
-    picture.save(path)
+        picture = Image.fromarray(image.as_picture(colors))
+    else:
+        picture = Image.fromarray(raw.astype(np.uint8))
+        picture.putpalette(label_space.palette())
+    with writing(path) as stream:
+        picture.save(stream, "PNG")

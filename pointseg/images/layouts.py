@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pointseg.core.labels import LabelSpace
-from pointseg.formats.image_submission import ImageRules
 from pointseg.images.classes import ReadClasses, folder_classes, pets_classes, shipped_classes
 from pointseg.images.files import ReadLabel, read_indices, read_mat_map
+from pointseg.images.submission import ImageRules
 
 LayoutName = Literal[
     "folder",

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from pointseg.core.batch import ImageBatch
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
+from pointseg.core.prediction import ScenePrediction
 from pointseg.core.rows import IGNORE
 from pointseg.core.seeds import seeded_generator
+from pointseg.data.kind import NUM_VIEWS
+from pointseg.images.predict import predict
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-#: Sizes of evaluation, each as it is and mirrored: 8 views.
+#: Sizes of evaluation, each as it is and mirrored: NUM_VIEWS views.
 EVAL_SCALES = (1.0, 0.75, 1.25, 1.5)
 #: Sides of evaluated images are multiples of this: networks halve them up to five times.
 STRIDE = 32
@@ -32,6 +36,15 @@ _RANGE = 255 / 64
 def covering_scale(height: int, width: int, size: tuple[float, float]) -> float:
     """Factor by which an image covers ``size`` (height, width) without more on both sides."""
     return max(size[0] / height, size[1] / width)
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """An image on the device: (3, H, W) network input of it, and (H, W) int64 train index or IGNORE."""
+
+    name: str
+    pixels: Tensor
+    labels: Tensor
 
 
 class ImagePipeline:
@@ -52,8 +65,6 @@ class ImagePipeline:
         device: where everything runs.
     """
 
-    #: What the network wants of a scan; images have colour alone.
-    features: tuple[str, ...] = ("color",)
     num_features = 3
 
     def __init__(
@@ -100,19 +111,33 @@ class ImagePipeline:
 
         Args:
             scenes: one image.
-            view: odd views are mirrored; 0, 2, 4, 6 have the factors of EVAL_SCALES.
+            view: odd views are mirrored; pairs of them have the factors of EVAL_SCALES.
 
         Raises:
             ValueError: unless there is one image and the view is known.
         """
-        if len(scenes) != 1 or not 0 <= view < 2 * len(EVAL_SCALES):
-            raise ValueError(f"Expected one image and a view 0..{2 * len(EVAL_SCALES) - 1}.")
-        (scene,) = scenes
-        sides = self._eval_sides(scene, view)
+        if len(scenes) != 1:
+            raise ValueError(f"Expected one image; got {len(scenes)}.")
+        return self.view_batch(self.upload(scenes[0]), view)
+
+    def upload(self, scene: ImageScene) -> Uploaded:
+        """An image on the device, its labels encoded."""
+        return Uploaded(scene.name, self._image(scene), self._labels(scene))
+
+    def view_batch(self, uploaded: Uploaded, view: int) -> ImageBatch:
+        """:meth:`eval_batch` of an image that is on the device already, once for all views.
+
+        Raises:
+            ValueError: for an unknown view.
+        """
+        if not 0 <= view < NUM_VIEWS:
+            raise ValueError(f"view must be 0..{NUM_VIEWS - 1}; got {view}.")
+        height, width = uploaded.pixels.shape[1:]
+        sides = self._eval_sides(height, width, view)
         image = F.interpolate(
-            self._image(scene)[None], sides, mode="bilinear", align_corners=False, antialias=True
+            uploaded.pixels[None], sides, mode="bilinear", align_corners=False, antialias=True
         )
-        label = self._labels(scene)[None, None].float()
+        label = uploaded.labels[None, None].float()
         label = F.interpolate(label, sides, mode="nearest-exact")[:, 0].long()
         if view % 2:
             image, label = image.flip(-1), label.flip(-1)
@@ -121,7 +146,16 @@ class ImagePipeline:
             for y, x, height, width in self._test_windows(sides)
         ]
         image, label = (torch.cat([whole[window] for window in windows]) for whole in (image, label))
-        return ImageBatch(image, label, (scene.name,) * len(windows))
+        return ImageBatch(image, label, (uploaded.name,) * len(windows))
+
+    def predict(
+        self, network: nn.Module, scene: ImageScene, *, views: int, max_tile_points: int | None
+    ) -> ScenePrediction:
+        """The prediction for every pixel, see :func:`pointseg.images.predict.predict`.
+
+        ``max_tile_points`` is for scans: how an image is cut is said by ``slide_stride``, as it was trained.
+        """
+        return predict(network, self, scene, views=views)
 
     def to_pixels(self, rows: Tensor, batch: ImageBatch, scene: ImageScene, view: int) -> Tensor:
         """(M, K) values of an evaluated batch as (K, height, width) of the image; the mean where test windows
@@ -129,7 +163,7 @@ class ImagePipeline:
         shape = batch.pixel_labels.shape
         values = rows.unflatten(0, shape).permute(0, 3, 1, 2)
         if len(values) > 1:
-            sides = self._eval_sides(scene, view)
+            sides = self._eval_sides(scene.height, scene.width, view)
             whole, times = values.new_zeros(1, values.shape[1], *sides), values.new_zeros(*sides)
             for one, (y, x, height, width) in zip(values, self._test_windows(sides), strict=True):
                 whole[0, :, y : y + height, x : x + width] += one
@@ -139,13 +173,11 @@ class ImagePipeline:
             values = values.flip(-1)
         return F.interpolate(values, (scene.height, scene.width), mode="bilinear", align_corners=False)[0]
 
-    def _eval_sides(self, scene: ImageScene, view: int) -> tuple[int, int]:
-        """Height and width at which a view of an image is predicted."""
-        scale = EVAL_SCALES[view // 2] * covering_scale(scene.height, scene.width, self.resize)
-        height, width = (
-            max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (scene.height, scene.width)
-        )
-        return height, width
+    def _eval_sides(self, height: int, width: int, view: int) -> tuple[int, int]:
+        """Height and width at which a view of an image of this height and width is predicted."""
+        scale = EVAL_SCALES[view // 2] * covering_scale(height, width, self.resize)
+        high, wide = (max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (height, width))
+        return high, wide
 
     def _test_windows(self, sides: tuple[int, int]) -> list[tuple[int, int, int, int]]:
         """Top, left, height and width of the windows that cover an image; the last ones end at its edges."""

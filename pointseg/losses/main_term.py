@@ -56,5 +56,5 @@ def trains_classifier(term: Any, table: Mapping[str, type[LossConfig]]) -> bool:
     """Whether a term, as YAML says it or built, is a classification loss."""
     if isinstance(term, LossConfig):
         return term.trains_classifier
-    options = table.get(term.get("type")) if isinstance(term, Mapping) else None
+    options = table.get(str(term.get("type"))) if isinstance(term, Mapping) else None
     return options is not None and options.trains_classifier

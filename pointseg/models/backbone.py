@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import nn
 
@@ -13,14 +13,24 @@ class BackboneConfig(Config):
     """Base of the networks' options; each derives from it and adds ``type: Literal[...]``.
 
     Attributes:
-        kind: what the network sees, ``scans`` or ``images``.
+        kind: the kind of data that the network sees, see :class:`pointseg.data.kind.Kind`.
     """
 
-    kind: ClassVar[Literal["scans", "images"]] = "scans"
+    kind: ClassVar[str] = "scans"
 
     def build(self, in_channels: int) -> nn.Module:
-        """A module with ``rows(batch)`` -> (M, D) and ``out_channels`` = D."""
+        """A module with ``rows(batch)`` -> (M, D) and ``out_channels`` = D.
+
+        With a method ``recompute_activations()`` it can be trained with ``train.activation_checkpointing``.
+        """
         raise TypeError(f"{type(self).__name__} must define build(in_channels).")
+
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        """The layers from input to output, for ``optimizer.layer_decay``: globs of parameter names of each.
+
+        Names are those inside the network, such as ``block1.*``. Empty where the order is not told.
+        """
+        return ()
 
     def trained(self) -> BackboneConfig:
         """The options with which to build a network whose weights come from a checkpoint."""

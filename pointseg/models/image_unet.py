@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from pointseg.core.batch import ImageBatch
 from pointseg.models.backbone import BackboneConfig
+from pointseg.models.recompute import recomputed_dense
 
 
 class ImageUNetConfig(BackboneConfig):
     """Options of :class:`ImageUNet`."""
 
-    kind: ClassVar[Literal["scans", "images"]] = "images"
+    kind: ClassVar[str] = "images"
 
     type: Literal["image_unet"] = "image_unet"
     widths: tuple[int, ...] = Field(default=(32, 64, 96, 128, 192), min_length=2)
@@ -41,11 +42,16 @@ class ImageUNet(nn.Module):
         in_channels: channels of the images.
         widths: channels at stride 2, 4, 8, ...
         out_channels: D.
+
+    Attributes:
+        checkpoint_activations: whether stages in training keep their input alone and compute the rest again
+            in the backward pass.
     """
 
     def __init__(self, in_channels: int, widths: tuple[int, ...], out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
+        self.checkpoint_activations = False
         self.stem = _convolution(in_channels, widths[0], stride=2)
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
@@ -53,6 +59,10 @@ class ImageUNet(nn.Module):
         )
         self.up = nn.ModuleList(_convolution(low + high, low) for low, high in reversed(pairs))
         self.last = _convolution(widths[0], out_channels, kernel=1)
+
+    def recompute_activations(self) -> None:
+        """From now on, set :attr:`checkpoint_activations`."""
+        self.checkpoint_activations = True
 
     def rows(self, batch: ImageBatch) -> Tensor:
         """(M, D) features of the pixels of a batch."""
@@ -64,13 +74,19 @@ class ImageUNet(nn.Module):
         skips = []
         for stage in self.down:
             skips.append(out)
-            out = stage(out)
+            out = self._stage(stage, out)
         for stage in self.up:
             skip = skips.pop()
             out = F.interpolate(out, skip.shape[-2:], mode="bilinear", align_corners=False)
-            out = stage(torch.cat([skip, out], dim=1))
+            out = self._stage(stage, torch.cat([skip, out], dim=1))
         features: Tensor = self.last(out)
         return features
+
+    def _stage(self, stage: nn.Module, x: Tensor) -> Tensor:
+        if self.checkpoint_activations and self.training and torch.is_grad_enabled():
+            return recomputed_dense(stage, x)
+        out: Tensor = stage(x)
+        return out
 
 
 class _Residual(nn.Module):

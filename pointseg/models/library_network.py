@@ -8,11 +8,12 @@ DropClass, work on every one of these networks.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from pointseg.config import changed
 from pointseg.core.batch import ImageBatch
 from pointseg.models.backbone import BackboneConfig
 from pointseg.models.image_unet import image_rows
@@ -30,12 +31,12 @@ class LibraryNetworkConfig(BackboneConfig):
             many classes: the head is fresh. Images are converted to the range that the weights expect.
     """
 
-    kind: ClassVar[Literal["scans", "images"]] = "images"
+    kind: ClassVar[str] = "images"
 
     pretrained: Path | None = None
 
     def trained(self) -> LibraryNetworkConfig:
-        return self.model_copy(update={"pretrained": None})
+        return changed(self, pretrained=None)
 
 
 class LibraryNetwork(nn.Module):
@@ -74,6 +75,21 @@ class LibraryNetwork(nn.Module):
         # Among the weights, so that a checkpoint needs no pretrained folder beside it.
         self.register_buffer("input_scale", scale[:, None, None])
         self.register_buffer("input_shift", shift[:, None, None])
+
+    def recompute_activations(self) -> None:
+        """From now on, keep the inputs of the library's layers alone and compute the rest again.
+
+        Raises:
+            ValueError: if the library does not offer it for this network.
+        """
+        able = [m for m in self.network.modules() if getattr(m, "supports_gradient_checkpointing", False)]
+        if not able:
+            raise ValueError(
+                "train.activation_checkpointing: the library transformers does not offer it for "
+                f"{type(self.network).__name__} with this encoder; set it to false."
+            )
+        # The outermost part that is able: it tells those within it.
+        able[0].activation_checkpointing_enable()  # type: ignore[operator]
 
     def rows(self, batch: ImageBatch) -> Tensor:
         """(M, D) features of the pixels of a batch."""

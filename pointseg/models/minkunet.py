@@ -107,6 +107,11 @@ class MinkUNetConfig(BackboneConfig):
             "dropout": self.dropout,
         }
 
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        down = [(f"conv{i}p*", f"bn{i}.*", f"block{i}.*") for i in (1, 2, 3, 4)]
+        up = [(f"convtr{i}p*", f"bntr{i}.*", f"block{i + 1}.*") for i in (4, 5, 6, 7)]
+        return (("conv0p*", "bn0.*"), *down, *up)
+
     def build(self, in_channels: int) -> MinkUNet:
         """The network for ``in_channels`` input features per voxel."""
         return MinkUNet(in_channels, **self.resolved())
@@ -185,6 +190,10 @@ class MinkUNet(nn.Module):
             self.add_module(f"block{i + 1}", stage(i, widths[i] + skip))
         self.dropout = nn.Dropout(dropout)
         self._initialise()
+
+    def recompute_activations(self) -> None:
+        """From now on, set :attr:`checkpoint_activations`."""
+        self.checkpoint_activations = True
 
     def _initialise(self) -> None:
         """Kaiming normal, fan out, for all but the transposed convolutions, as in the examples."""

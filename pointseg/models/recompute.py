@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pointseg.sparse import SparseTensor
+from pointseg.sparse.engines import engine_setting, using_engine
 from pointseg.sparse.tensor import on_grid
 
 
@@ -24,16 +25,33 @@ def recomputed(layer: nn.Module, x: SparseTensor) -> SparseTensor:
         out: SparseTensor = layer(on_grid(parts, grid))
         return out.features
 
-    features = checkpoint(
+    # Of a concatenation the two tensors that it is made of: they are kept anyway.
+    return x.with_features(_checkpointed(layer, run, x.parts))
+
+
+def recomputed_dense(layer: nn.Module, x: Tensor) -> Tensor:
+    """:func:`recomputed` for a layer that maps (B, C, H, W) to (B, D, h, w)."""
+    return _checkpointed(layer, layer, [x])
+
+
+def _checkpointed(layer: nn.Module, run: Callable[..., Tensor], parts: Sequence[Tensor]) -> Tensor:
+    # The second pass may run in another thread, and after the block that set the engine.
+    engine = engine_setting()
+    out = checkpoint(
         run,
-        # Of a concatenation the two tensors that it is made of: they are kept anyway.
-        *x.parts,
+        *parts,
         use_reentrant=False,
         preserve_rng_state=False,
-        context_fn=lambda: (contextlib.nullcontext(), _statistics_aside(layer)),
+        context_fn=lambda: (contextlib.nullcontext(), _again(layer, engine)),
     )
-    assert isinstance(features, Tensor)
-    return x.with_features(features)
+    assert isinstance(out, Tensor)
+    return out
+
+
+@contextlib.contextmanager
+def _again(layer: nn.Module, engine: str) -> Iterator[None]:
+    with using_engine(engine), _statistics_aside(layer):
+        yield
 
 
 @contextlib.contextmanager

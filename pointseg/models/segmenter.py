@@ -57,6 +57,20 @@ class Segmenter(nn.Module):
             )
         self.evaluation_offset = offset
 
+    def recompute_activations(self) -> None:
+        """In training keep few activations and compute the others again in the backward pass, from now on.
+
+        Raises:
+            ValueError: if the backbone cannot.
+        """
+        switch = getattr(self.backbone, "recompute_activations", None)
+        if switch is None:
+            raise ValueError(
+                f"train.activation_checkpointing: {type(self.backbone).__name__} cannot compute activations "
+                "again; set it to false, or give it a method recompute_activations()."
+            )
+        switch()
+
     def forward(self, batch: Batch, progress: float = 0.0) -> Prediction:
         """Prediction with one row for each voxel or pixel of the batch, in the batch's order."""
         with nullcontext() if self.engine == AUTO else using_engine(self.engine):

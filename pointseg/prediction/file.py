@@ -1,4 +1,4 @@
-"""`pointseg predict`: label any file of points and write it as a PLY that viewers open."""
+"""`pointseg predict`: label any file of what a run was trained on, and write it as other programs open it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from rich.table import Table
 
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
-from pointseg.formats.ply import write_ply
-from pointseg.images.file import read_image_file, write_class_image
-from pointseg.images.layouts import IMAGE_SUFFIXES
 from pointseg.prediction.predict import predict_scene
-from pointseg.runs.checkpoint import TrainedRun, load_run
-from pointseg.scans.file import read_cloud_file
+from pointseg.runs.checkpoint import load_run
+from pointseg.runs.folder import RunFolder
 
 #: The largest scene of ScanNet has 552,614 vertices, so all of them are predicted whole.
 MAX_TILE_POINTS = 600_000
@@ -37,15 +34,15 @@ def predict_file(
     engine: str | None = None,
     console: Console | None = None,
 ) -> ScenePrediction:
-    """Label the points of a file with a trained network.
+    """Label the points or pixels of a file with a trained network.
 
-    The output has the points of the file in their order and, where it is a mesh, its faces; properties are
-    x y z, red green blue, label (raw id) and confidence (0..1).
+    How the output looks is said by ``write_labelled`` of the kind's file: :mod:`pointseg.scans.file`,
+    :mod:`pointseg.images.file`.
 
     Args:
         run: RUN folder.
-        source: .ply, .npz, .las or .laz file, with or without colours and normals.
-        output: the .ply file to write.
+        source: a file of the kind that the run was trained on; points with or without colours and normals.
+        output: the file to write: .ply for points, .png for an image.
         views: test-time views.
         max_points: larger clouds are predicted in tiles of at most this many points.
         keep_colors: write the colours of the file, where it has them, and not those of the classes.
@@ -56,57 +53,32 @@ def predict_file(
 
     Raises:
         FileNotFoundError: if there is no such run or file.
-        ValueError: if the file cannot be read as points, or ``output`` is no .ply file.
+        ValueError: if the file cannot be read as that kind, or the name of ``output`` does not fit it.
     """
-    if source.suffix.lower() in IMAGE_SUFFIXES:
-        loaded = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
-        return _predict_image_file(loaded, source, output, views, console)
-    if output.suffix.lower() != ".ply":
-        raise ValueError(f"{output}: the labelled cloud is written as PLY; name it <something>.ply.")
+    kind = RunFolder(run).read_experiment().data
+    kind.check_file_name(source)
+    if output.suffix.lower() != kind.labelled_suffix:
+        raise ValueError(
+            f"{output}: what is labelled is written as {kind.labelled_suffix[1:].upper()}; name "
+            f"it <something>{kind.labelled_suffix}."
+        )
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder to write {output.name} into.")
+    file = kind.read_file(source)
     trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
-    if trained.experiment.data.kind != "scans":
-        raise ValueError(f"{source}: this run was trained on images; give a .jpg or .png file.")
-    file = read_cloud_file(source, want_normals="normal" in trained.pipeline.features)
     prediction = predict_scene(trained, file.scene, views=views, max_tile_points=max_points)
-    labels, train_index = trained.label_space, prediction.train_index
-    own_colors = keep_colors and file.scene.rgb is not None
-    write_ply(
-        output,
-        file.written_xyz,
-        rgb=file.scene.rgb if own_colors else labels.color_table[train_index],
-        label=labels.decode(train_index),
-        confidence=prediction.confidence,
-        faces=file.faces,
-        comment=f"labels: raw ids of {labels.name}".encode("ascii", "replace").decode("ascii"),
-    )
+    labels = trained.label_space
+    file.write_labelled(output, prediction, labels, keep_colors=keep_colors)
     if console is not None:
-        console.print(_table(labels, prediction))
-        console.print(f"{len(train_index):,} points -> {escape(str(output))}", highlight=False)
+        console.print(_table(labels, prediction, file.unit))
+        rows = f"{len(prediction.train_index):,} {file.unit}"
+        console.print(f"{rows} -> {escape(str(output))}", highlight=False)
     return prediction
 
 
-def _predict_image_file(
-    run: TrainedRun, source: Path, output: Path, views: int, console: Console | None
-) -> ScenePrediction:
-    """The same for a photograph, as a palette PNG."""
-    if run.experiment.data.kind != "images":
-        raise ValueError(f"{source}: an image, and this run was trained on scans; give a file of points.")
-    if output.suffix.lower() != ".png" or not output.parent.is_dir():
-        raise ValueError(f"{output}: the labelled image is written as PNG into a folder that exists.")
-    image = read_image_file(source)
-    prediction = predict_scene(run, image, views=views)
-    write_class_image(output, image, prediction, run.label_space)
-    if console is not None:
-        console.print(_table(run.label_space, prediction))
-        console.print(f"{image.width} x {image.height} pixels -> {escape(str(output))}", highlight=False)
-    return prediction
-
-
-def _table(labels: LabelSpace, prediction: ScenePrediction) -> Table:
+def _table(labels: LabelSpace, prediction: ScenePrediction, unit: str) -> Table:
     """The classes that were found, the largest first."""
-    table = Table("class", "raw id", "points", "share", "mean confidence", title="Classes found")
+    table = Table("class", "raw id", unit, "share", "mean confidence", title="Classes found")
     for column in table.columns[1:]:
         column.justify = "right"
     count, confidence = _per_class(labels.num_classes, prediction)

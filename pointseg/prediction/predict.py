@@ -7,31 +7,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pointseg.core.image import ImageScene
+from pointseg.core.member import Member
 from pointseg.core.prediction import ScenePrediction
-from pointseg.core.scene import Scene
-from pointseg.experiment import AnyPipeline
-from pointseg.images.pipeline import ImagePipeline
-from pointseg.scans.pipeline import NUM_VIEWS, ScenePipeline
-from pointseg.scans.tiles import select_vertices, split_into_tiles
+from pointseg.data.kind import NUM_VIEWS, Pipeline
 
 if TYPE_CHECKING:
     from pointseg.runs.checkpoint import TrainedRun
 
-#: Vertices whose class probabilities are gathered at once: 65,536 rows of 200 classes are 52 MB.
-GATHER_ROWS = 65_536
-#: Context around a tile, in voxels: more than a MinkUNet's decoder sees of its surroundings in practice.
-CONTEXT_VOXELS = 100
-
 
 def predict_scenes(
     segmenter: nn.Module,
-    pipeline: AnyPipeline,
-    scenes: Iterable[Scene | ImageScene],
+    pipeline: Pipeline,
+    scenes: Iterable[Member],
     *,
     views: int = 1,
     max_tile_points: int | None = None,
@@ -43,12 +32,12 @@ def predict_scenes(
     scenes, so the result of a scene is the same alone and among others.
 
     Args:
-        segmenter: maps a SceneBatch to a Prediction. It is put into evaluation mode for each scene and every
+        segmenter: maps a batch to a Prediction. It is put into evaluation mode for each scene and every
             module gets its own mode back before the scene is yielded.
-        pipeline: makes the batches; decides voxel size, features and device.
-        scenes: any number of scenes; read lazily.
+        pipeline: makes the batches and predicts with them; decides voxel size, features and device.
+        scenes: any number of scenes or images; read lazily.
         views: test-time views, 1 (the scene as it stands) to 8.
-        max_tile_points: scenes with more vertices are cut into tiles of at most this many vertices, context
+        max_tile_points: scans with more vertices are cut into tiles of at most this many vertices, context
             included; None never cuts.
 
     Raises:
@@ -61,43 +50,26 @@ def predict_scenes(
         raise ValueError(f"max_tile_points must be at least 1; got {max_tile_points}.")
     for scene in scenes:
         with evaluation_mode(segmenter):
-            if isinstance(scene, ImageScene):
-                assert isinstance(pipeline, ImagePipeline)
-                prediction = _predict_image(segmenter, pipeline, scene, views)
-            else:
-                assert isinstance(pipeline, ScenePipeline)
-                prediction = _predict_one(segmenter, pipeline, scene, views, max_tile_points)
+            prediction = pipeline.predict(segmenter, scene, views=views, max_tile_points=max_tile_points)
         yield prediction
 
 
 def predict_scene(
     run: TrainedRun,
-    scene: Scene | ImageScene | Path | str,
+    scene: Member | Path | str,
     *,
     views: int = 1,
     max_tile_points: int | None = None,
 ) -> ScenePrediction:
-    """Predict one scene, or one file of points (see :func:`pointseg.scans.file.read_cloud_file`).
+    """Predict one scene or image, or one file of it.
 
     Raises:
-        ValueError: if the file cannot be read as points, or see :func:`predict_scenes`.
+        ValueError: if the file cannot be read as what the run was trained on, or see :func:`predict_scenes`.
     """
-    if isinstance(scene, Path | str):
-        scene = read_any_file(run, Path(scene))
+    member = run.experiment.data.read_file(Path(scene)).scene if isinstance(scene, Path | str) else scene
     return next(
-        predict_scenes(run.segmenter, run.pipeline, [scene], views=views, max_tile_points=max_tile_points)
+        predict_scenes(run.segmenter, run.pipeline, [member], views=views, max_tile_points=max_tile_points)
     )
-
-
-def read_any_file(run: TrainedRun, path: Path) -> Scene | ImageScene:
-    """A cloud of points or an image, whichever the run predicts."""
-    if isinstance(run.pipeline, ImagePipeline):
-        from pointseg.images.file import read_image_file
-
-        return read_image_file(path)
-    from pointseg.scans.file import read_cloud_file
-
-    return read_cloud_file(path, want_normals="normal" in run.pipeline.features).scene
 
 
 @contextlib.contextmanager
@@ -110,58 +82,3 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-@torch.inference_mode()
-def _predict_one(
-    segmenter: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int, max_tile_points: int | None
-) -> ScenePrediction:
-    train_index = np.empty(scene.num_vertices, dtype=np.int64)
-    confidence = np.empty(scene.num_vertices, dtype=np.float32)
-    margin_m = CONTEXT_VOXELS * pipeline.voxel_size_m
-    for tile in split_into_tiles(scene.xyz_m, max_tile_points, margin_m):
-        part = scene if tile.is_whole else select_vertices(scene, tile.vertices)
-        probability, winner = _predict_vertices(segmenter, pipeline, part, views)
-        train_index[tile.core] = winner[: tile.num_core].cpu().numpy()
-        confidence[tile.core] = probability[: tile.num_core].cpu().numpy()
-    return ScenePrediction(scene.name, train_index, confidence)
-
-
-def _predict_vertices(
-    segmenter: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int
-) -> tuple[Tensor, Tensor]:
-    """Mean probability over the views (P,) and train index (P,) of the most probable class of each vertex."""
-    total: Tensor | None = None
-    for view in range(views):
-        batch = pipeline.eval_batch([scene], view=view)
-        assert batch.inverse is not None
-        # In float32 whatever the network computes in: in bfloat16, of three digits, classes would tie.
-        probabilities = segmenter(batch).logits.float().softmax(dim=1)
-        if views == 1:
-            best, winner = probabilities.max(dim=1)
-            return best[batch.inverse], winner[batch.inverse]
-        if total is None:
-            total = probabilities.new_zeros(scene.num_vertices, probabilities.shape[1])
-        # Voxels of different views do not coincide; vertices do.
-        for start in range(0, scene.num_vertices, GATHER_ROWS):
-            rows = slice(start, start + GATHER_ROWS)
-            total[rows] += probabilities[batch.inverse[rows]]
-    assert total is not None
-    best, winner = total.max(dim=1)
-    return best / views, winner
-
-
-@torch.inference_mode()
-def _predict_image(
-    segmenter: nn.Module, pipeline: ImagePipeline, image: ImageScene, views: int
-) -> ScenePrediction:
-    """The probabilities of all views, made as large as the image and summed there."""
-    total: Tensor | None = None
-    for view in range(views):
-        batch = pipeline.eval_batch([image], view=view)
-        probabilities = segmenter(batch).logits.float().softmax(dim=1)
-        pixels = pipeline.to_pixels(probabilities, batch, image, view)
-        total = pixels if total is None else total.add_(pixels)
-    assert total is not None
-    best, winner = total.flatten(1).max(dim=0)
-    return ScenePrediction(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pointseg.core.labels import SHIPPED, load_label_space
+from pointseg.core.labels import load_label_space
 from pointseg.formats.scannet import AGGREGATION_SUFFIX, SEGMENTS_SUFFIX, read_scannet_scene
 from pointseg.formats.scannet_tables import (
     LABEL_TABLE_NAME,
@@ -37,6 +37,9 @@ from pointseg.prepare.preparation import Job, Outcome, Prepared, default_workers
 from pointseg.scans.store import Store, StoreWriter
 
 UNKNOWN = "unknown category: "
+
+#: The label sets of ScanNet, among all that ship.
+LABEL_SETS = ("scannet200", "scannet20")
 
 
 def read_job(
@@ -132,7 +135,9 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     )
     parser.add_argument("raw", type=Path, metavar="RAW", help="folder of the raw scans")
     parser.add_argument("store", type=Path, metavar="STORE", help="folder of the store; made if missing")
-    parser.add_argument("--labels", choices=SHIPPED, default="scannet200", help="label set")
+    parser.add_argument(
+        "--labels", choices=("scannet200", "scannet20"), default="scannet200", help="label set"
+    )
     parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: CPUs)")
     parser.add_argument("--splits", type=Path, metavar="DIR", help="folder of scannetv2_{train,val,test}.txt")
     parser.add_argument("--label-table", type=Path, metavar="TSV", help=f"default: {LABEL_TABLE_NAME} in RAW")

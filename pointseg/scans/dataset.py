@@ -1,24 +1,32 @@
-"""StoreData: the options of a data set that lies in a store."""
+"""StoreData: the door to scans: a data set that lies in a store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
 from pointseg.core.labels import LabelSpace
+from pointseg.core.prediction import ScenePrediction
+from pointseg.core.scene import Scene
+from pointseg.data.kind import Kind
 from pointseg.data.reader import SceneReader
-from pointseg.data.source import DataConfig
+from pointseg.formats.clouds import CLOUD_SUFFIXES
+from pointseg.formats.submission import SubmissionCheck
+from pointseg.scans.checker import ScanSubmission, check_by_rules
 from pointseg.scans.features import FeatureName
+from pointseg.scans.file import CloudFile, read_cloud_file
 from pointseg.scans.paste import InstancePaster, PasteConfig
 from pointseg.scans.pipeline import ScenePipeline, split_at_voxelize
 from pointseg.scans.store import Store
+from pointseg.scans.submission import write_submission
 from pointseg.scans.transforms import TransformConfig
 
 
-class StoreData(DataConfig):
+class StoreData(Kind):
     """Options of a data set that lies in a store, beside those of every data set.
 
     Args:
@@ -29,7 +37,10 @@ class StoreData(DataConfig):
             none.
     """
 
-    kind: ClassVar[Literal["scans", "images"]] = "scans"
+    kind: ClassVar[str] = "scans"
+    file_suffixes: ClassVar[tuple[str, ...]] = CLOUD_SUFFIXES
+    labelled_suffix: ClassVar[str] = ".ply"
+    checker: ClassVar[Any] = ScanSubmission
 
     type: Literal["store"] = "store"
     voxel_size_m: float = Field(default=0.02, gt=0)
@@ -76,3 +87,19 @@ class StoreData(DataConfig):
             mix3d_p=mix3d_p,
             max_voxels=self.max_voxels,
         )
+
+    def read_file(self, path: Path) -> CloudFile:
+        """A PLY, NPZ, LAS or LAZ file, with normals if the network wants to see them."""
+        return read_cloud_file(path, want_normals="normal" in self.features)
+
+    def write_submission(
+        self,
+        path: Path,
+        store: Store,
+        names: Sequence[str],
+        label_space: LabelSpace,
+        predicted: Iterable[tuple[Scene, ScenePrediction]],
+    ) -> SubmissionCheck:
+        """A text of raw ids for each scan, one line a vertex."""
+        write_submission(path, ((s.name, label_space.decode(p.train_index)) for s, p in predicted))
+        return check_by_rules(path, label_space, {name: store.num_vertices(name) for name in names})

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.labels import LabelSpace
+from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
 from pointseg.formats.clouds import estimate_normals, read_cloud, to_local
-from pointseg.formats.ply import unit_rows, vertex_normals
+from pointseg.formats.ply import unit_rows, vertex_normals, write_ply
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class CloudFile:
         faces: (F, 3) int32 triangles of a mesh, or None.
     """
 
+    unit: ClassVar[str] = "points"
+
     scene: Scene
     xyz: npt.NDArray[np.float64]
     faces: npt.NDArray[np.int32] | None = None
@@ -32,6 +37,25 @@ class CloudFile:
         """Positions to write: in float32 where that loses nothing, as most files have them."""
         single = self.xyz.astype(np.float32)
         return single if np.array_equal(single, self.xyz) else self.xyz
+
+    def write_labelled(
+        self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool
+    ) -> None:
+        """A PLY of the points in their order and, of a mesh, its faces.
+
+        Properties are x y z, red green blue (of the classes, or the file's own with ``keep_colors`` where it
+        has them), label (raw id) and confidence (0..1).
+        """
+        own_colors = keep_colors and self.scene.rgb is not None
+        write_ply(
+            path,
+            self.written_xyz,
+            rgb=self.scene.rgb if own_colors else label_space.color_table[prediction.train_index],
+            label=label_space.decode(prediction.train_index),
+            confidence=prediction.confidence,
+            faces=self.faces,
+            comment=f"labels: raw ids of {label_space.name}".encode("ascii", "replace").decode("ascii"),
+        )
 
 
 def read_cloud_file(path: Path, *, want_normals: bool = False) -> CloudFile:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pointseg.core.batch import SceneBatch
 from pointseg.core.cloud import PointCloud
 from pointseg.core.labels import LabelSpace
+from pointseg.core.prediction import ScenePrediction
 from pointseg.core.rows import IGNORE
 from pointseg.core.scene import Scene
 from pointseg.core.seeds import seeded_generator
+from pointseg.data.kind import NUM_VIEWS
 from pointseg.scans.features import NO_COLOR, WIDTHS, check_features, check_scene_has, stack_features
 from pointseg.scans.mix import Sample, mix_pairs
+from pointseg.scans.predict import predict
 from pointseg.scans.transforms import SphereCrop, Transform, TransformConfig, Voxelize
 from pointseg.scans.transforms.geometric import mirror, rotate_vectors
 from pointseg.scans.voxelize import voxelize
-
-#: Views of evaluation: four quarter turns about z, and the same four of the mirrored scene.
-NUM_VIEWS = 8
 
 # Streams of random numbers: those of a scene never depend on whether or how often pairs are mixed.
 _SCENE_STREAM, _PAIR_STREAM = 0, 1
@@ -96,7 +96,7 @@ class ScenePipeline:
         samples = []
         for position, scene in enumerate(scenes):
             generator = seeded_generator(self.device, seed, _SCENE_STREAM, position)
-            cloud = self._cloud(scene)
+            cloud = self.upload(scene)
             for transform in on_points:
                 cloud = transform(cloud, generator)
             samples.append(self._sample(cloud, on_voxels, generator, turn=None))
@@ -121,20 +121,38 @@ class ScenePipeline:
         Raises:
             ValueError: for no scene, an unknown view, or a scene with a coordinate that is not finite.
         """
+        return self.view_batch([self.upload(scene) for scene in scenes], view)
+
+    def view_batch(self, clouds: Sequence[PointCloud], view: int) -> SceneBatch:
+        """:meth:`eval_batch` of scenes that :meth:`upload` has brought to the device, once for all views.
+
+        Raises:
+            ValueError: for no cloud, or an unknown view.
+        """
         if not 0 <= view < NUM_VIEWS:
             raise ValueError(f"view must be 0..{NUM_VIEWS - 1}; got {view}.")
         unused = torch.Generator(self.device)
         samples = []
-        for scene in scenes:
-            cloud = turn_to_view(self._cloud(scene), view)
+        for uploaded in clouds:
+            cloud = turn_to_view(uploaded, view)
             for transform in self.on_points:
                 cloud = transform(cloud, unused) if transform.at_eval else cloud
             at_eval = [transform for transform in self.on_voxels if transform.at_eval]
             samples.append(self._sample(cloud, at_eval, unused, turn=view))
         return collate(samples)
 
-    def _cloud(self, scene: Scene) -> PointCloud:
-        """The scene on the device, checked."""
+    def predict(
+        self, network: nn.Module, scene: Scene, *, views: int, max_tile_points: int | None
+    ) -> ScenePrediction:
+        """The prediction for every vertex of a scene, see :func:`pointseg.scans.predict.predict`."""
+        return predict(network, self, scene, views=views, max_tile_points=max_tile_points)
+
+    def upload(self, scene: Scene) -> PointCloud:
+        """The scene on the device, its labels encoded.
+
+        Raises:
+            ValueError: for a coordinate that is not finite, or normals that are asked for and not there.
+        """
         check_scene_has(self.features, scene)
         cloud = PointCloud.from_scene(scene, self.label_space, self.device)
         if not bool(torch.isfinite(cloud.xyz_m).all()):

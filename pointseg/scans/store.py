@@ -19,7 +19,8 @@ from pointseg.scans.store_writer import StoreWriter
 __all__ = ["Store", "StoreWriter", "count_classes"]
 
 
-@dataclass(frozen=True)
+# How it is shown is said by Source.
+@dataclass(frozen=True, repr=False)
 class Store(Source):
     """A prepared data set, opened for reading; small enough to be sent to loader workers.
 

@@ -26,13 +26,15 @@ from pointseg.runs.folder import FREE_TO_CHANGE
 _NAMES = frozenset({"name", "train.init_from"})
 #: Modules of the training itself, whatever is trained.
 _TRAINING = tuple(f"pointseg.training.{name}" for name in ("step", "state", "job", "loader", "sampling"))
-#: What these import is not followed: they put parts together, read and write files, or show things. The
+#: No parts of what is learned: these put parts together, read and write files, predict, check or show. The
 #: engines of sparse convolution differ in the last digits and may be changed within one run.
 _NO_PART = tuple(
     f"pointseg.{name}"
     for name in (
         *("experiment", "config", "runs", "formats", "evaluation", "prediction", "training.validate"),
-        "sparse.backends",
+        *("sparse.backends", "data.kind", "core.durable"),
+        *(f"scans.{name}" for name in ("checker", "file", "predict", "submission", "tiles", "store_writer")),
+        *(f"images.{name}" for name in ("checker", "file", "predict", "submission")),
     )
 )
 #: Name under which the code's defaults stand among its files.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.durable import write_bytes, write_text
 from pointseg.core.labels import LabelSpace
 from pointseg.evaluation.calibration import Calibration
 from pointseg.evaluation.confusion import Confusion
@@ -61,7 +62,7 @@ class Record:
             parts=_small(self.parts),
             calibration=self.calibration.counts.astype(np.float32),
         )
-        _write(folder / f"{name}.npz", arrays.getvalue())
+        write_bytes(folder / f"{name}.npz", arrays.getvalue())
         space = self.label_space.to_dict()
         space["classes"] = [[c["raw_id"], c["name"], c["group"]] for c in space["classes"]]
         content = {"format": FORMAT, **self.facts, "scenes": list(self.scenes), "label_space": space}
@@ -114,14 +115,14 @@ def keep_record(own: Path, kept: Path, facts: Mapping[str, Any], *, arrays: bool
     """
     kept.parent.mkdir(parents=True, exist_ok=True)
     if arrays and own != kept:
-        _write(kept.with_suffix(".npz"), own.with_suffix(".npz").read_bytes())
+        write_bytes(kept.with_suffix(".npz"), own.with_suffix(".npz").read_bytes())
     _write_facts(kept, {**json.loads(own.read_text(encoding="utf-8")), **facts})
 
 
 def _write_facts(path: Path, content: Mapping[str, Any]) -> None:
     """One line for each fact, so that people find them."""
     lines = ",\n".join(f" {json.dumps(key)}: {_compact(value)}" for key, value in content.items())
-    _write(path, f"{{\n{lines}\n}}\n".encode())
+    write_text(path, f"{{\n{lines}\n}}\n")
 
 
 def _small(values: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
@@ -139,10 +140,3 @@ def _label_space(data: Mapping[str, Any]) -> LabelSpace:
 
 def _compact(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The file is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)

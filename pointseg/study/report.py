@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pointseg.core.durable import write_bytes, write_text
 from pointseg.runs.folder import RunFolder
 from pointseg.study.measure import measure
 from pointseg.study.page import latex, page, pictures
@@ -56,12 +57,12 @@ def report(
         write_results(out.with_name("results.csv"), [record.facts for record in records])
     drawn = pictures(view)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(view, drawn), encoding="utf-8")
+    write_text(out, page(view, drawn))
     if figures is not None:
         figures.mkdir(parents=True, exist_ok=True)
         for one in (one for of_budget in drawn.values() for one in of_budget):
-            (figures / f"{one.name}.png").write_bytes(one.png)
-        (figures / "table.tex").write_text(latex(view), encoding="utf-8")
+            write_bytes(figures / f"{one.name}.png", one.png)
+        write_text(figures / "table.tex", latex(view))
     for budget in view.budgets:
         for table in (
             main_table(view, budget),

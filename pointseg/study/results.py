@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pointseg.core.durable import write_text
+
 #: Columns in order. Mean IoUs, accuracies and calibration errors are shares in 0..1; ``miou``, ``head``,
 #: ``common`` and ``tail`` are means over the classes with ground truth, the other two conventions follow.
 COLUMNS = (
@@ -39,9 +41,7 @@ def write_results(path: Path, runs: Iterable[Mapping[str, Any]]) -> None:
     writer.writeheader()
     for facts in runs:
         writer.writerow({name: cell(facts.get(name)) for name in COLUMNS})
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text.getvalue(), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text.getvalue())
 
 
 def read_results(path: Path) -> list[dict[str, str]]:

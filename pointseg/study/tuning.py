@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pointseg.config.load import search_space
+from pointseg.core.durable import write_text
 from pointseg.core.seeds import derived_seed
 from pointseg.study.definition import SearchSpace, StudyConfig
 from pointseg.study.results import cell
@@ -80,4 +81,4 @@ def write_trials(path: Path, trials: Sequence[Progress], chosen: Mapping[str, Ma
             is_chosen = chosen.get(one.run.method) == one.run.tuned
             row = {**one.facts, "chosen": int(is_chosen), "settings": json.dumps(dict(one.run.tuned))}
             writer.writerow({name: cell(row.get(name)) for name in _COLUMNS})
-    path.write_text(text.getvalue(), encoding="utf-8")
+    write_text(path, text.getvalue())

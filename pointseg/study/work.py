@@ -26,6 +26,7 @@ import torch
 from rich.console import Console
 
 from pointseg.config import load_config
+from pointseg.core.durable import write_json
 from pointseg.experiment import Experiment
 from pointseg.runs.checkpoint import load_checkpoint
 from pointseg.runs.folder import RunFolder, compare
@@ -80,7 +81,7 @@ def write_job(
         "device": device,
         "accept_code": accept_code,
     }
-    _write_json(folder / JOB, job)
+    write_json(folder / JOB, job)
 
 
 def _begun_by(folder: Path, experiment: Experiment, job: Mapping[str, Any]) -> str | None:
@@ -106,15 +107,8 @@ def _train(
     result = train(experiment, folder, resume=resume, device=job["device"], console=Console(width=120))
     if result.is_finished and not (folder / COSTS).is_file():
         seconds = time.process_time() - began
-        _write_json(folder / COSTS, _costs(seconds, result.step - first, result.step))
+        write_json(folder / COSTS, _costs(seconds, result.step - first, result.step))
     return result
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """The file is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(path)
 
 
 @contextlib.contextmanager

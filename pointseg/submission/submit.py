@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
-from pointseg.data.source import Source
+from pointseg.core.durable import move
 from pointseg.evaluation.evaluate import predict_store
-from pointseg.formats.submission import SubmissionCheck, check_submission, write_submission
-from pointseg.runs.checkpoint import TrainedRun, load_run
-from pointseg.submission.check import print_advice
-from pointseg.submission.submit_images import write_images
+from pointseg.formats.submission import SubmissionCheck
+from pointseg.runs.checkpoint import load_run
+from pointseg.submission.check import print_remarks
 
 
 def submit(
@@ -49,25 +47,16 @@ def submit(
     store = run.open_data(data)
     names = store.scene_names(split)
     rejected = output.with_name(f"{output.name}.rejected")
-    is_of_scans = run.experiment.data.kind == "scans"
-    check = (_write_scans if is_of_scans else write_images)(run, store, names, rejected, views)
+    predicted = predict_store(run, store, names, views=views)
+    check = run.experiment.data.write_submission(rejected, store, names, run.label_space, predicted)
     if not check.is_valid:
         messages = "\n".join(problem.message for problem in check.problems)
         raise ValueError(f"{rejected} is not fit for the server:\n{messages}")
-    rejected.replace(output)
+    move(rejected, output)
     console = Console()
     console.print(
-        f"{output}: {check.num_scenes} {store.members}, {check.num_vertices:,} {store.unit}, checked.",
+        f"{output}: {check.num_scenes} {check.members}, {check.num_vertices:,} {check.unit}, checked.",
         soft_wrap=True,
     )
-    if is_of_scans:
-        print_advice({name: store.num_vertices(name) for name in names}, output, console)
+    print_remarks(check, console)
     return check
-
-
-def _write_scans(
-    run: TrainedRun, store: Source, names: Sequence[str], path: Path, views: int | None
-) -> SubmissionCheck:
-    predictions = predict_store(run, store, names, views=views)
-    write_submission(path, ((s.name, run.label_space.decode(p.train_index)) for s, p in predictions))
-    return check_submission(path, run.label_space, {name: store.num_vertices(name) for name in names})

@@ -11,13 +11,15 @@ from itertools import islice
 
 import torch
 
+from pointseg.config import changed
 from pointseg.core.batch import Batch
 from pointseg.core.distributed import Processes
 from pointseg.core.seeds import derived_seed
 from pointseg.core.statistics import ClassStatistics
+from pointseg.data.kind import Pipeline
 from pointseg.data.reader import SceneReader
 from pointseg.data.source import Source
-from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.experiment import Experiment
 from pointseg.sparse.engines import AUTO, current_engine
 from pointseg.training.loader import BatchPlan, train_loader
 from pointseg.training.prefetch import prefetch
@@ -51,7 +53,7 @@ class TrainingJob:
     val_names: tuple[str, ...]
     plan: BatchPlan
     reader: SceneReader
-    pipeline: AnyPipeline
+    pipeline: Pipeline
     total_steps: int
 
     @classmethod
@@ -91,15 +93,22 @@ class TrainingJob:
             train_names=train_names,
             val_names=() if data.val_split is None else labelled(store, data.val_split),
             plan=plan,
-            reader=data.build_reader(store, train_names, seed=experiment.seed),  # type: ignore[arg-type]
+            reader=data.build_reader(store, train_names, seed=experiment.seed),
             pipeline=experiment.build_pipeline(store.label_space, processes.device),
             total_steps=total_steps,
         )
 
-    def fresh_state(self) -> tuple[TrainingState, str]:
-        """The state before the first step, and a notice for the user, or ""."""
+    def fresh_state(self, *, continues: bool = False) -> tuple[TrainingState, str]:
+        """The state before the first step, and a notice for the user, or "".
+
+        Args:
+            continues: whether its weights come from a checkpoint, so that none are read for it.
+        """
+        experiment = self.experiment
+        if continues:
+            experiment = changed(experiment, model=experiment.model.trained())
         return TrainingState.fresh(
-            self.experiment, self.class_statistics, self.store.label_space, self.pipeline, self.processes
+            experiment, self.class_statistics, self.store.label_space, self.pipeline, self.processes
         )
 
     @property

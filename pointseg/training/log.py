@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.durable import write_text
 from pointseg.evaluation.collapse import CollapseReport
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report
@@ -21,7 +22,8 @@ IMAGE_EDGE = 600
 
 
 class RunLog:
-    """Writes what happened. Rows of metrics.jsonl have ``step``, ``kind`` (train, skipped, val) and numbers.
+    """Writes what happened. Rows of metrics.jsonl have ``step``, ``kind`` (train, skipped, val; callback for
+    numbers of callbacks at steps that have no other row) and numbers.
 
     Args:
         folder: the run.
@@ -37,8 +39,15 @@ class RunLog:
         self._file = folder.metrics.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder.tensorboard), purge_step=step + 1 if step else None)
 
-    def train(self, step: int, report: StepReport, *, seconds: float) -> None:
-        """A step that was taken. ``seconds`` is the mean duration of the steps since the previous row."""
+    def train(
+        self, step: int, report: StepReport, *, seconds: float, extra: Mapping[str, float] | None = None
+    ) -> None:
+        """A step that was taken. ``seconds`` is the mean duration of the steps since the previous row,
+        ``extra`` what callbacks say.
+
+        Raises:
+            ValueError: if a callback uses a name of ours.
+        """
         values = {
             "loss": report.loss,
             **{f"loss/{name}": value for name, value in report.parts.items()},
@@ -49,7 +58,14 @@ class RunLog:
             "voxels": report.num_rows,
             "seconds_per_step": round(seconds, 4),
         }
+        values = _joined(values, extra)
         self._row(step, "train", values)
+        for name, value in values.items():
+            self._board.add_scalar(f"train/{name}", value, step)
+
+    def of_callbacks(self, step: int, values: Mapping[str, float]) -> None:
+        """What callbacks say at a step that has no row."""
+        self._row(step, "callback", values)
         for name, value in values.items():
             self._board.add_scalar(f"train/{name}", value, step)
 
@@ -57,10 +73,23 @@ class RunLog:
         """A step that was skipped because of its scenes."""
         self._row(step, "skipped", {"loss": str(report.loss), "scenes": list(report.skipped)})
 
-    def validation(self, step: int, report: Report, collapse: CollapseReport) -> None:
-        """Mean IoUs, class IoUs and neural collapse; TensorBoard gets the confusion matrix as well."""
+    def validation(
+        self,
+        step: int,
+        report: Report,
+        collapse: CollapseReport,
+        extra: Mapping[str, float] | None = None,
+    ) -> None:
+        """Mean IoUs, class IoUs and neural collapse; TensorBoard gets the confusion matrix as well.
+        ``extra`` is what callbacks say.
+
+        Raises:
+            ValueError: if a callback uses a name of ours.
+        """
         summary = {**report.to_dict(), "collapse": collapse.to_dict()}
-        self._row(step, "val", summary)
+        self._row(step, "val", _joined(summary, extra))
+        for name, value in (extra or {}).items():
+            self._board.add_scalar(f"val/{name}", value, step)
         means = {"miou": summary["miou"], **{group: summary[group] for group in report.groups()}}
         for name, mean in means.items():
             for convention in ("present", "defined", "all"):
@@ -94,6 +123,13 @@ class RunLog:
         self._file.flush()
 
 
+def _joined(values: Mapping[str, Any], extra: Mapping[str, float] | None) -> dict[str, Any]:
+    doubled = sorted({"step", "kind", *values} & set(extra or ()))
+    if doubled:
+        raise ValueError(f"A callback returned {doubled[0]!r}, a name of the log itself; choose another.")
+    return {**values, **(extra or {})}
+
+
 def keep_rows(path: Path, *, step: int, validated: int) -> None:
     """Drop the rows that a resumed run will write again, and a last row that was cut off."""
     if not path.is_file():
@@ -106,7 +142,7 @@ def keep_rows(path: Path, *, step: int, validated: int) -> None:
             break
         if row["step"] <= (validated if row["kind"] == "val" else step):
             kept.append(line)
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    write_text(path, "".join(line + "\n" for line in kept))
 
 
 def confusion_image(confusion: Confusion) -> npt.NDArray[np.uint8]:

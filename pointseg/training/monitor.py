@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
 
 from pointseg.runs.folder import RunFolder
+from pointseg.training.callback import Callback, gather
 from pointseg.training.display import TrainingDisplay
 from pointseg.training.job import TrainingJob
 from pointseg.training.log import RunLog
@@ -16,19 +18,28 @@ from pointseg.training.validate import Validation
 
 
 class Monitor:
-    """Display and log of a run.
+    """Display, log and callbacks of a run.
 
     Args:
         folder: the run.
         state: where it starts or continues.
         job: its length and who takes part.
         console: where to show progress.
+        callbacks: who else wants to know.
     """
 
-    def __init__(self, folder: RunFolder, state: TrainingState, job: TrainingJob, console: Console) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        state: TrainingState,
+        job: TrainingJob,
+        console: Console,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
         silent = not job.processes.is_main
         self._log_every = job.experiment.train.log_every
         self._seconds: list[float] = []
+        self._callbacks = () if silent else tuple(callbacks)
         self._log = None if silent else RunLog(folder, step=state.step, validated=state.validated)
         self._display = TrainingDisplay(
             Console(quiet=True) if silent else console,
@@ -53,14 +64,18 @@ class Monitor:
     def step(self, step: int, report: StepReport, *, seconds: float) -> None:
         """After ``step`` steps; the latest took ``seconds``."""
         self._seconds.append(seconds)
+        extra = gather([callback.on_step(step, report) for callback in self._callbacks])
+        is_logged = step % self._log_every == 0 and not report.skipped
+        if self._log is not None and extra and not is_logged:
+            self._log.of_callbacks(step, extra)
         if report.skipped:
             self.say(f"step {step} was skipped: {report.what_was_wrong} in {', '.join(report.skipped)}")
             if self._log is not None:
                 self._log.skipped(step, report)
             return
         self._display.step(step, report.loss)
-        if self._log is not None and step % self._log_every == 0:
-            self._log.train(step, report, seconds=sum(self._seconds) / len(self._seconds))
+        if self._log is not None and is_logged:
+            self._log.train(step, report, seconds=sum(self._seconds) / len(self._seconds), extra=extra)
             self._seconds.clear()
 
     def validating(self, done: int, total: int) -> None:
@@ -68,8 +83,9 @@ class Monitor:
 
     def validated(self, step: int, validation: Validation, *, is_best: bool) -> None:
         self._display.validated(step, validation.report.miou["present"], is_best=is_best)
+        extra = gather([callback.on_validation(step, validation) for callback in self._callbacks])
         if self._log is not None:
-            self._log.validation(step, validation.report, validation.collapse)
+            self._log.validation(step, validation.report, validation.collapse, extra)
 
     def say(self, text: str) -> None:
         if text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from pointseg.core.batch import Batch
 from pointseg.core.distributed import Processes
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
-from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.data.kind import Pipeline
+from pointseg.experiment import Experiment
 from pointseg.losses.base import Objective
 from pointseg.models.segmenter import Segmenter
 from pointseg.optim.average import WeightAverage
@@ -26,6 +27,11 @@ class Learner(nn.Module):
         super().__init__()
         self.segmenter = segmenter
         self.objective = objective
+
+    def named(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """All that learns by the names that checkpoints use: ``backbone.*``, ``head.*``, ``objective.*``."""
+        for name, parameter in self.named_parameters():
+            yield name.removeprefix("segmenter."), parameter
 
     def forward(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         loss, parts = self.objective(batch.supervise(self.segmenter(batch, progress), progress))
@@ -67,14 +73,14 @@ class TrainingState:
         experiment: Experiment,
         statistics: ClassStatistics,
         label_space: LabelSpace,
-        pipeline: AnyPipeline,
+        pipeline: Pipeline,
         processes: Processes,
     ) -> tuple[TrainingState, str]:
         """The state before the first step, the same on all processes; and a notice for the user, or ""."""
         torch.manual_seed(experiment.seed)
         segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
-        recompute = experiment.train.activation_checkpointing
-        segmenter.backbone.checkpoint_activations = recompute  # type: ignore[assignment]
+        if experiment.train.activation_checkpointing:
+            segmenter.recompute_activations()
         objective = experiment.build_objective(
             statistics, label_space=label_space, feature_channels=segmenter.feature_channels
         )
@@ -85,7 +91,7 @@ class TrainingState:
         state = cls(
             learner=learner,
             parallel=processes.wrap(learner),
-            optimizer=experiment.optimizer.build(learner.parameters()),
+            optimizer=experiment.optimizer.build(learner.named(), experiment.model.layers()),
             scaler=torch.amp.GradScaler(processes.device.type, enabled=experiment.train.amp == "fp16"),
             average=None if decay is None else WeightAverage(network, decay),
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from pointseg.core.distributed import Processes, process_group
@@ -15,6 +18,7 @@ from pointseg.experiment import Experiment
 from pointseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine
+from pointseg.training.callback import Callback
 from pointseg.training.initial import refuse_to_replace_converted, start_from
 from pointseg.training.interrupt import StopRequest
 from pointseg.training.job import TrainingJob, set_num_threads
@@ -42,6 +46,10 @@ class TrainingResult:
     report: Report | None
     is_finished: bool
 
+    def __repr__(self) -> str:
+        best = "" if self.best_miou is None else f", best mIoU {100 * self.best_miou:.2f} %"
+        return f"TrainingResult(step {self.step} of {self.total_steps}{best})"
+
 
 def train(
     experiment: Experiment,
@@ -51,6 +59,7 @@ def train(
     device: str = "auto",
     stop_after: int | None = None,
     console: Console | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainingResult:
     """Train a network, or continue to; under torchrun with all its processes.
 
@@ -63,6 +72,7 @@ def train(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         stop_after: stop and save once this many steps are done, as Ctrl-C would.
         console: where to show progress; standard output if None.
+        callbacks: told of every step and validation; what they return is logged.
 
     Raises:
         FileNotFoundError: if there is no store, or nothing to resume.
@@ -70,8 +80,20 @@ def train(
             batches were not finite.
     """
     console = console or Console()
-    with process_group(device) as processes, StopRequest() as stop:
-        return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console)
+    with _torch_as_it_was(), process_group(device) as processes, StopRequest() as stop:
+        return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console, callbacks)
+
+
+@contextmanager
+def _torch_as_it_was() -> Iterator[None]:
+    """Torch's random numbers and threads afterwards as before: in a notebook, others use them too."""
+    num_threads = torch.get_num_threads()
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices=gpus):
+            yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _train(
@@ -82,6 +104,7 @@ def _train(
     resume: bool | None,
     stop_after: int | None,
     console: Console,
+    callbacks: Sequence[Callback],
 ) -> TrainingResult:
     """:func:`train` within its processes; all that uses their connections ends with this frame."""
     set_num_threads(experiment.train.num_threads)
@@ -92,7 +115,7 @@ def _train(
     if resume is None:
         refuse_to_replace_converted(folder)
     job = TrainingJob.prepare(experiment, processes)
-    state, notice = job.fresh_state()
+    state, notice = job.fresh_state(continues=continues)
     notices = [notice]
     if continues:
         resume_state(state, folder, job)
@@ -104,7 +127,7 @@ def _train(
             folder.clear()
         folder.describe(experiment, job.store.label_space, processes.device, state.step)
         folder.write_class_statistics(job.class_statistics)
-    with Monitor(folder, state, job, console) as monitor:
+    with Monitor(folder, state, job, console, callbacks) as monitor:
         for line in notices:
             monitor.say(line)
         monitor.say(job.headline(state.step))

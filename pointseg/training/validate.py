@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from pointseg.core.distributed import Processes
+from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.evaluation.collapse import CollapseReport
 from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report
-from pointseg.experiment import AnyPipeline, EvaluateConfig
+from pointseg.experiment import EvaluateConfig
 from pointseg.prediction.predict import predict_scenes
 
 
@@ -30,10 +31,13 @@ class Validation:
     report: Report
     collapse: CollapseReport
 
+    def __repr__(self) -> str:
+        return f"Validation({self.report!r})"
+
 
 def validate(
     network: nn.Module,
-    pipeline: AnyPipeline,
+    pipeline: Pipeline,
     store: Source,
     names: Sequence[str],
     options: EvaluateConfig,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from pointseg.core.image import ImageScene
+from pointseg.core.durable import writing
 from pointseg.formats.clouds import estimate_normals
 from pointseg.view.camera import Camera, choose_camera
 from pointseg.view.scene_view import (
@@ -85,9 +85,11 @@ def write_picture(view: SceneView, summary: SceneSummary, path: Path) -> None:
         summary: its numbers.
         path: the file to write.
     """
-    panels, images = _flat(view, summary) if isinstance(view.scene, ImageScene) else _in_space(view, summary)
+    size = view.scene.picture_size
+    panels, images = _in_space(view, summary) if size is None else _flat(view, summary, size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _compose(view, summary, panels, images).save(path)
+    with writing(path) as stream:
+        _compose(view, summary, panels, images).save(stream, "PNG")
 
 
 def _in_space(view: SceneView, summary: SceneSummary) -> tuple[list[Panel], Pictures]:
@@ -102,13 +104,12 @@ def _in_space(view: SceneView, summary: SceneSummary) -> tuple[list[Panel], Pict
     return panels, images
 
 
-def _flat(view: SceneView, summary: SceneSummary) -> tuple[list[Panel], Pictures]:
-    """Panels and pictures of a photograph: fitted into the panel, on paper."""
-    assert isinstance(view.scene, ImageScene)
+def _flat(view: SceneView, summary: SceneSummary, size: tuple[int, int]) -> tuple[list[Panel], Pictures]:
+    """Panels and pictures of what is a picture of ``size`` itself: fitted into the panel, on paper."""
     panels = panels_of(view, summary)
     images = []
     for panel in panels:
-        picture = Image.fromarray(view.scene.as_picture(panel.colors))
+        picture = Image.fromarray(panel.colors.reshape(*size, 3))
         is_photo = panel.title == "Input"
         way = Image.Resampling.BICUBIC if is_photo else Image.Resampling.NEAREST
         images.append(np.asarray(ImageOps.pad(picture, PANEL_PX, way, color=PAPER)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
+from pointseg.core.member import Member
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
 from pointseg.evaluation.confusion import Confusion
@@ -28,14 +28,14 @@ class SceneView:
     """One scene with its truth and its prediction, whichever there is.
 
     Args:
-        scene: the vertices.
+        scene: the vertices, or the pixels of a picture.
         label_space: the classes.
         truth: (P,) train index or IGNORE, or None where the scene is not labelled.
         predicted: (P,) train index, or None where no network was asked.
         confidence: (P,) probability of the predicted class, or None.
     """
 
-    scene: Scene | ImageScene
+    scene: Member
     label_space: LabelSpace
     truth: Indices | None = None
     predicted: Indices | None = None
@@ -43,7 +43,7 @@ class SceneView:
 
     @classmethod
     def of(
-        cls, scene: Scene | ImageScene, label_space: LabelSpace, prediction: ScenePrediction | None = None
+        cls, scene: Member, label_space: LabelSpace, prediction: ScenePrediction | None = None
     ) -> SceneView:
         return cls(
             scene,
@@ -55,9 +55,9 @@ class SceneView:
 
     @property
     def scan(self) -> Scene:
-        """The scene where it is a scan, which the drawing in space needs."""
-        assert isinstance(self.scene, Scene)
-        return self.scene
+        """The scene as points in space; only what is no picture is drawn as such."""
+        assert self.scene.picture_size is None
+        return cast(Scene, self.scene)
 
     @property
     def num_vertices(self) -> int:

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from pointseg.core.image import ImageScene
-from pointseg.core.scene import Scene
+from pointseg.core.member import Member
 from pointseg.data.source import Source
-from pointseg.prediction.predict import predict_scene, read_any_file
+from pointseg.prediction.predict import predict_scene
 from pointseg.runs.checkpoint import load_run
 from pointseg.runs.folder import RunFolder
-from pointseg.scans.store import Store, read_whole
+from pointseg.scans.store import Store
 from pointseg.view.camera import Camera
 from pointseg.view.open3d_view import Open3DError, has_display, show_window, write_open3d_picture
 from pointseg.view.page import write_page
@@ -86,8 +85,8 @@ def visualise(
     folder = out or (source / "pictures" if is_run else Path("pictures"))
     stem = folder / view.scene.name
     written: list[Path] = []
-    if isinstance(view.scene, ImageScene):
-        # A photograph is seen whole in its picture; there is nothing to turn.
+    if view.scene.picture_size is not None:
+        # A picture is seen whole in its picture; there is nothing to turn.
         write_picture(view, summary, stem.with_name(f"{stem.name}.png"))
         return [stem.with_name(f"{stem.name}.png")]
     if wanted.png:
@@ -120,9 +119,9 @@ def _view_of_run(
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
     run = load_run(path, checkpoint="last" if checkpoint == "last" else "best", device=device, engine=engine)
-    loaded: Scene | ImageScene
+    loaded: Member
     if Path(scene).suffix and Path(scene).is_file():
-        loaded = read_any_file(run, Path(scene))
+        loaded = run.experiment.data.read_file(Path(scene)).scene
     else:
         loaded = _load(run.open_data(store), scene)
     return SceneView.of(loaded, run.label_space, predict_scene(run, loaded, views=views))
@@ -138,12 +137,12 @@ def _view_of_store(path: Path, scene: str) -> SceneView:
     return SceneView.of(_load(opened, scene), opened.label_space)
 
 
-def _load(store: Source, name: str) -> Scene | ImageScene:
+def _load(store: Source, name: str) -> Member:
     """The scene, or an error that names a few that exist."""
     names = [known for scenes in store.splits().values() for known in scenes]
     if name not in names:
         raise ValueError(f"{store.path}: no scene {name!r}; it holds {len(names)}, such as {names[:5]}.")
-    return read_whole(found) if isinstance(found := store.load(name), Scene) else found
+    return store.load(name)
 
 
 def _open3d_picture(view: SceneView, path: Path) -> None:

@@ -1,6 +1,7 @@
 """pointseg evaluate: every vertex of a labelled split, and the same numbers from its text files."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from typer.testing import CliRunner
 
 from pointseg.cli import app
 from pointseg.config import dump_config
+from pointseg.core.batch import SceneBatch
 from pointseg.core.labels import LabelSpace, load_label_space
+from pointseg.core.prediction import Prediction
 from pointseg.core.rows import IGNORE
 from pointseg.core.scene import Scene
 from pointseg.experiment import Experiment
+from pointseg.models.segmenter import Segmenter
 from pointseg.prediction.predict import predict_scenes
 from pointseg.runs.checkpoint import load_run, save_checkpoint
 from pointseg.scans.store import Store, StoreWriter
+from pointseg.training.train import train
 
 
 @pytest.fixture
@@ -93,6 +99,55 @@ def test_best_and_last_are_different_checkpoints(untrained_run: Path, tmp_path: 
 def test_the_number_of_views_is_used_and_recorded(untrained_run: Path, tmp_path: Path) -> None:
     assert numbers(untrained_run, tmp_path)["views"] == 1
     assert numbers(untrained_run, tmp_path, "--views", "2")["views"] == 2
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """(scene, points) of every batch that a network is given in evaluation mode."""
+    batches, forward = [], Segmenter.forward
+
+    def spying(self: Segmenter, batch: SceneBatch, progress: float = 0.0) -> Prediction:
+        if not self.training:
+            batches.append((batch.names[0], sum(batch.num_points)))
+        return forward(self, batch, progress)
+
+    monkeypatch.setattr(Segmenter, "forward", spying)
+    return batches
+
+
+def configured(run: Path, line: str) -> None:
+    config = run / "config.yaml"
+    text = re.sub(rf"^  {line.partition(':')[0]}:.*$", f"  {line}", config.read_text(), flags=re.MULTILINE)
+    assert text != config.read_text()
+    config.write_text(text)
+
+
+def test_the_configured_views_are_what_evaluate_predicts(
+    untrained_run: Path, seen: list[tuple[str, int]]
+) -> None:
+    configured(untrained_run, "views: 3")
+    assert "2 scenes, 3 views" in evaluate(untrained_run).stdout
+    assert seen == [("val0", 360)] * 3 + [("val1", 360)] * 3
+    seen.clear()
+    evaluate(untrained_run, "--views", "2")
+    assert len(seen) == 4
+
+
+def test_the_configured_tile_bound_is_what_evaluate_predicts_with(
+    untrained_run: Path, seen: list[tuple[str, int]]
+) -> None:
+    configured(untrained_run, "max_tile_points: 200")
+    assert evaluate(untrained_run).exit_code == 0
+    # 360 points in cores of at most 100: quarters of 90, each with the nearest 110 around it.
+    assert seen == [("val0", 200)] * 4 + [("val1", 200)] * 4
+
+
+def test_validation_predicts_with_the_configured_views_and_tiles(
+    tiny_experiment: Callable[..., Experiment], tmp_path: Path, seen: list[tuple[str, int]]
+) -> None:
+    options = ("train.steps=1", "train.val_every=0", "evaluate.views=2", "evaluate.max_tile_points=200")
+    train(tiny_experiment(*options), tmp_path / "run", device="cpu", console=Console(quiet=True))
+    assert seen == [("val0", 200)] * 8 + [("val1", 200)] * 8
 
 
 def test_the_table_names_split_scenes_and_groups(untrained_run: Path) -> None:

@@ -23,6 +23,8 @@ def test_an_npz_with_positions_and_labels_is_a_cloud(tmp_path: Path) -> None:
     cloud = read_cloud(path)
     assert cloud.label is not None and cloud.label.tolist() == [2, 67] and cloud.label.dtype == np.int32
     assert cloud.rgb is None and cloud.xyz.tolist() == XYZ.tolist()
+    # Map coordinates have too many digits for float32.
+    assert cloud.xyz.dtype == np.float64
 
 
 def test_colours_normals_and_instances_of_an_npz_are_kept(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,18 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from pointseg.cli import app
-from pointseg.config import ConfigError, load_config
+from pointseg.config import ConfigError
 from pointseg.core.batch import ImageBatch
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import IGNORE, LabelSpace, distinct_colors
 from pointseg.core.prediction import Prediction
-from pointseg.experiment import Experiment
+from pointseg.experiment import Experiment, load_experiment
 from pointseg.images.pipeline import ImagePipeline
 from pointseg.runs.checkpoint import load_checkpoint, load_run
 from pointseg.training.train import train
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "images" / "ccp59"
-METHODS = ("baseline", "ceco", "tilted", "pat", "dropclass", "all_four")
+RECIPE = "ccp59/unet"
+METHODS = ("ceco", "tilted", "pat", "dropclass", "all_four")
 BATCHES = ("data.size=[32, 32]", "train.batch_size=2", "train.num_threads=1")
 SMALL = (*BATCHES, "model.widths=[8, 16]")
 
@@ -62,17 +63,17 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def experiment(folder: Path, method: str = "baseline", *overrides: str) -> Experiment:
-    return load_config(Experiment, CONFIGS / f"{method}.yaml", [*SMALL, f"data.path={folder}", *overrides])
+def experiment(folder: Path, methods: Sequence[str] = (), *overrides: str) -> Experiment:
+    return load_experiment(RECIPE, methods=methods, overrides=[*SMALL, f"data.path={folder}", *overrides])
 
 
 def quiet_train(chosen: Experiment, out: Path, **options: Any) -> Any:
     return train(chosen, out, device="cpu", console=Console(quiet=True), **options)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_shipped_method_trains_on_photographs(method: str, folder: Path, tmp_path: Path) -> None:
-    result = quiet_train(experiment(folder, method, "train.steps=3", "train.log_every=1"), tmp_path / "run")
+@pytest.mark.parametrize("methods", [(), *((method,) for method in METHODS)])
+def test_a_shipped_method_trains_on_photographs(methods: tuple[str], folder: Path, tmp_path: Path) -> None:
+    result = quiet_train(experiment(folder, methods, "train.steps=3", "train.log_every=1"), tmp_path / "run")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert all(row["grad_norm"] > 0 and row["rows"] == 2 * 32 * 32 for row in rows if row["kind"] == "train")
     assert result.report.miou["present"] is not None
@@ -92,10 +93,10 @@ def test_a_network_of_the_library_trains_with_ceco_and_dropclass(
 ) -> None:
     pytest.importorskip("transformers")
     options = ("data.size=[32, 32]", "train.batch_size=2", "train.num_threads=1", "train.log_every=1")
-    chosen = load_config(
-        Experiment,
-        CONFIGS / "ceco_dropclass.yaml",
-        [*options, f"data.path={folder}", f"model={model}", "train.steps=2"],
+    chosen = load_experiment(
+        RECIPE,
+        methods=["ceco", "dropclass"],
+        overrides=[*options, f"data.path={folder}", f"model={model}", "train.steps=2"],
     )
     result = quiet_train(chosen, tmp_path / "run")
     assert result.is_finished and result.report.miou["present"] is not None
@@ -108,10 +109,11 @@ def test_a_trained_network_does_without_the_weights_it_started_from(folder: Path
     transformers = pytest.importorskip("transformers")
     start = tmp_path / "mit"
     transformers.SegformerForSemanticSegmentation(transformers.SegformerConfig()).save_pretrained(start)
-    options = ("train.steps=1", "data.val_split=null", f"model={{type: segformer, pretrained: {start}}}")
-    chosen = load_config(Experiment, CONFIGS / "baseline.yaml", [*BATCHES, f"data.path={folder}", *options])
-    quiet_train(chosen, tmp_path / "run")
+    options = ("train.steps=2", "data.val_split=null", f"model={{type: segformer, pretrained: {start}}}")
+    chosen = load_experiment(RECIPE, overrides=[*BATCHES, f"data.path={folder}", *options])
+    quiet_train(chosen, tmp_path / "run", stop_after=1)
     start.rename(tmp_path / "gone")
+    assert quiet_train(chosen, tmp_path / "run").is_finished
     run = load_run(tmp_path / "run", device="cpu")
     weights = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["weights"]
     scale = next(value for key, value in weights.items() if key.endswith("input_scale"))
@@ -119,7 +121,7 @@ def test_a_trained_network_does_without_the_weights_it_started_from(folder: Path
 
 
 def test_a_resumed_run_has_the_weights_of_one_that_never_stopped(folder: Path, tmp_path: Path) -> None:
-    chosen = experiment(folder, "baseline", "train.steps=4", "data.val_split=null")
+    chosen = experiment(folder, (), "train.steps=4", "data.val_split=null")
     quiet_train(chosen, tmp_path / "whole")
     quiet_train(chosen, tmp_path / "parts", stop_after=2)
     quiet_train(chosen, tmp_path / "parts")
@@ -131,7 +133,7 @@ def test_a_resumed_run_has_the_weights_of_one_that_never_stopped(folder: Path, t
 
 def test_it_learns_and_every_verb_takes_the_run(folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    result = quiet_train(experiment(folder, "baseline", "train.steps=60", "optimizer.lr=0.01"), run)
+    result = quiet_train(experiment(folder, (), "train.steps=60", "optimizer.lr=0.01"), run)
     assert result.report.miou["present"] > 0.7
     call = CliRunner().invoke
     evaluated = call(app, ["evaluate", str(run), "--views", "2", "--json", str(tmp_path / "e.json")])
@@ -147,6 +149,13 @@ def test_it_learns_and_every_verb_takes_the_run(folder: Path, tmp_path: Path) ->
         assert picture.mode == "P" and picture.size == (50, 40)
         truth = np.array(Image.open(folder / "labels" / "5.png"))
         assert (np.array(picture) == truth).mean() > 0.8
+    refused = [
+        ([str(folder / "room.ply")], "was trained on images and cannot read .ply"),
+        ([str(folder / "images" / "5.jpg"), "--keep-colors"], "no room for the colours"),
+    ]
+    for arguments, words in refused:
+        answer = call(app, ["predict", str(run), *arguments, "-o", str(out)])
+        assert answer.exit_code == 2 and words in answer.output
     shown = call(app, ["visualise", str(run), "--scene", "5", "--no-window", "-o", str(tmp_path)])
     assert shown.exit_code == 0, shown.output
     assert (tmp_path / "5.png").is_file()
@@ -154,7 +163,7 @@ def test_it_learns_and_every_verb_takes_the_run(folder: Path, tmp_path: Path) ->
 
 def test_a_network_for_scans_is_refused_for_photographs(folder: Path) -> None:
     with pytest.raises(ConfigError, match="minkunet is a network for scans, data are images"):
-        load_config(Experiment, CONFIGS / "baseline.yaml", [f"data.path={folder}", "model={type: minkunet}"])
+        load_experiment(RECIPE, overrides=[f"data.path={folder}", "model={type: minkunet}"])
 
 
 def test_supervised_pixels_keep_their_image_and_their_order() -> None:

@@ -105,7 +105,11 @@ def test_at_the_start_the_head_changes_no_classification_loss(main: str) -> None
 @pytest.mark.parametrize(
     ("head", "losses", "message"),
     [
-        ("linear", {"center": {"type": "ceco"}}, "center would leave the classifier untrained"),
+        (
+            "linear",
+            {"main": None, "center": {"type": "ceco"}},
+            "center would leave the classifier untrained",
+        ),
         (
             "linear",
             {"main": {"type": "cross_entropy", "weight": 0}, "center": {"type": "ceco"}},

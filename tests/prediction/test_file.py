@@ -84,6 +84,7 @@ def test_npz_files_are_read_too(trained_run: Path, room: Path, tmp_path: Path) -
         ("broken.ply", b"solid cube\n", "cannot be read as PLY"),
         ("missing.ply", None, "no such file"),
         ("room.obj", b"v 0 0 0\n", "cannot read .obj"),
+        ("room.jpg", b"\xff\xd8", "was trained on scans and cannot read .jpg"),
     ],
 )
 def test_a_file_that_is_no_cloud_ends_with_one_message_and_exit_code_2(

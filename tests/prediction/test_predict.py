@@ -1,20 +1,25 @@
 """Predictions are for vertices, in file order, whatever the voxels, the views and the tiles were."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from pointseg.core.batch import SceneBatch
+from pointseg.core.batch import ImageBatch, SceneBatch
+from pointseg.core.cloud import PointCloud
+from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.prediction import Prediction
 from pointseg.core.scene import Scene
+from pointseg.images.pipeline import ImagePipeline
 from pointseg.models.minkunet import MinkUNetConfig
 from pointseg.models.segmenter import Segmenter
 from pointseg.prediction.predict import evaluation_mode, predict_scenes
 from pointseg.scans.pipeline import ScenePipeline
+from pointseg.scans.transforms import CenterShift
 
 LABELS = LabelSpace("three", (7, 2, 40), ("a", "b", "c"), ("", "", ""), distinct_colors(3))
 
@@ -67,6 +72,46 @@ def test_confidence_is_the_mean_probability_over_the_views() -> None:
     assert np.allclose(found.confidence, confidence.numpy(), atol=1e-6)
 
 
+def test_a_scene_is_uploaded_and_its_labels_encoded_once_for_all_views(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uploaded, encoded = [], []
+    upload, encode = PointCloud.from_scene, LabelSpace.encode
+    monkeypatch.setattr(PointCloud, "from_scene", lambda *args: uploaded.append(args[0]) or upload(*args))
+    monkeypatch.setattr(LabelSpace, "encode", lambda *args: encoded.append(args[0]) or encode(*args))
+    room = replace(scene(), raw_label=np.full(400, 7, np.int32))
+    list(predict_scenes(BrightestChannel(), pipeline(), [room], views=4))
+    assert (len(uploaded), len(encoded)) == (1, 1)
+
+
+def test_an_image_is_uploaded_once_for_all_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded, encode = [], LabelSpace.encode
+    monkeypatch.setattr(LabelSpace, "encode", lambda *args: encoded.append(args[0]) or encode(*args))
+    pipe = ImagePipeline(size=(32, 32), scale=(1.0, 1.0), color_jitter=0.0, label_space=LABELS)
+    rgb = np.zeros((32 * 32, 3), np.uint8)
+    image = ImageScene("black", 32, 32, rgb, np.full(32 * 32, 7, np.int32))
+
+    class FirstClass(nn.Module):
+        def forward(self, batch: ImageBatch, progress: float = 0.0) -> Prediction:
+            logits = torch.tensor([1.0, 0, 0]).repeat(batch.num_rows, 1)
+            return Prediction(logits, logits)
+
+    (found,) = predict_scenes(FirstClass(), pipe, [image], views=4)
+    assert len(encoded) == 1 and not found.train_index.any()
+
+
+def test_views_of_a_scene_that_is_uploaded_once_have_the_bits_of_fresh_ones() -> None:
+    room, centred = scene(), CenterShift()
+    pipe = ScenePipeline(
+        voxel_size_m=0.1, features=("color", "coord"), transforms=(centred,), label_space=LABELS
+    )
+    cloud = pipe.upload(room)
+    for view in (5, 0, 3):
+        fresh, again = pipe.eval_batch([room], view), pipe.view_batch([cloud], view)
+        assert torch.equal(fresh.coords, again.coords) and torch.equal(fresh.features, again.features)
+        assert fresh.inverse is not None and torch.equal(fresh.inverse, again.inverse)
+
+
 def test_a_scene_has_the_same_prediction_alone_and_among_others() -> None:
     network, pipe = tiny_network(), pipeline()
     rooms = [scene(300, seed) for seed in range(3)]
@@ -95,6 +140,43 @@ def test_no_batch_is_larger_than_the_tile_bound() -> None:
     (found,) = predict_scenes(Counting(), pipeline(), [scene(2000)], max_tile_points=300)
     assert max(sizes) <= 300 and len(sizes) > 6
     assert len(found.train_index) == 2000
+
+
+class HasANeighbour(nn.Module):
+    """Class 1 for a voxel with another one at x - 1 or x + 1, else class 0."""
+
+    def forward(self, batch: SceneBatch, progress: float = 0.0) -> Prediction:
+        places = {tuple(row) for row in batch.coords.tolist()}
+        beside = [
+            any((b, x + step, y, z) in places for step in (-1, 1)) for b, x, y, z in batch.coords.tolist()
+        ]
+        logits = nn.functional.one_hot(torch.tensor(beside).long(), 3).float() * 10
+        return Prediction(logits, logits)
+
+
+def test_a_tile_shows_the_network_what_lies_around_it() -> None:
+    """Pairs of neighbours along x, each cut by some tile's border: without context both halves were alone."""
+    x = np.arange(64, dtype=np.float32)[:, None] * 0.1 + 0.05
+    row = Scene("row", np.concatenate([x, np.zeros((64, 2), np.float32)], axis=1))
+    (found,) = predict_scenes(HasANeighbour(), pipeline(), [row], max_tile_points=2)
+    assert found.train_index.tolist() == [1] * 64
+
+
+def test_the_context_of_a_tile_is_a_hundred_voxels_wide() -> None:
+    """Two clumps of 20 points: 99 voxels apart the tile of one shows the other, 101 apart it does not."""
+    seen = []
+
+    class Counting(BrightestChannel):
+        def forward(self, batch: SceneBatch, progress: float = 0.0) -> Prediction:
+            seen.append(sum(batch.num_points))
+            return super().forward(batch)
+
+    for apart_m in (9.9, 10.1):
+        seen.clear()
+        xyz = np.zeros((40, 3), np.float32)
+        xyz[20:, 0] = apart_m
+        list(predict_scenes(Counting(), pipeline(), [Scene("two", xyz)], max_tile_points=39))
+        assert max(seen) == (39 if apart_m < 10 else 20)
 
 
 def test_a_tiled_prediction_is_repeatable() -> None:

@@ -165,3 +165,23 @@ def test_a_label_set_without_a_tail_needs_names(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no tail classes; name those to paste"):
         InstancePaster(store, ["donor"], PasteConfig())
     assert InstancePaster(store, ["donor"], PasteConfig(classes=("vase",))).donors == {VASE: ("donor",)}
+
+
+def test_with_a_labelled_floor_only_that_is_it() -> None:
+    xyz_m = np.array([[0, 0, 0], [0, 0, 0.01], [0, 0, 1]], np.float32)
+    scene = Scene("s", xyz_m, raw_label=np.array([7, 3, 3], np.int32))
+    assert floor_vertices(scene, [3]).tolist() == [1, 2]
+    # No vertex has that label: the lowest ones.
+    assert floor_vertices(scene, [9]).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"p": -0.1}, {"p": 1.1}, {"max_objects": 0}, {"classes": ()}),
+        *({"min_points": 0}, {"max_overlap": -0.1}, {"attempts": 0}),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        PasteConfig(**options)

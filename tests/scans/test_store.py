@@ -12,6 +12,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.scene import Scene
 from pointseg.scans import store_writer
 from pointseg.scans.store import Store, StoreWriter
+from pointseg.scans.store_layout import check_scene_name
 
 SPACE = LabelSpace("toy", (3, 900, 7), ("a", "b", "c"), ("", "", ""), ((0, 0, 0),) * 3, 0)
 
@@ -122,7 +123,7 @@ def test_a_scene_that_was_half_written_is_absent_and_swept_away(
     writer = StoreWriter(tmp_path / "s", SPACE)
     # As if the power had gone before the rename: no clean-up runs.
     monkeypatch.setattr(store_writer.shutil, "rmtree", lambda *_, **__: None)
-    monkeypatch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(store_writer, "move", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         writer.add(scene(), "train")
     monkeypatch.undo()
@@ -255,3 +256,9 @@ def test_pickled_arrays_are_never_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "s" / "scenes" / "a" / "rgb.npy", np.array([{}] * 5, dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"a/rgb\.npy: cannot be read"):
         store.load("a")
+
+
+def test_a_name_may_have_200_bytes_and_no_more() -> None:
+    assert check_scene_name("é" * 100) == "é" * 100
+    with pytest.raises(ValueError, match="1 to 200 bytes"):
+        check_scene_name("é" * 100 + "a")

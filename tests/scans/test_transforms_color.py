@@ -99,3 +99,17 @@ def test_dropped_color_is_the_same_everywhere() -> None:
         ColorDrop(p=1.0)(cloud_of(random_colors()), seeded(0)).color, torch.full((50, 3), 127.5)
     )
     assert not bool(ColorDrop(p=1.0, fill=0.0)(cloud_of(random_colors()), seeded(0)).color.any())
+
+
+def test_the_hue_is_turned_either_way_by_up_to_its_largest_turn() -> None:
+    transform = HueSaturation(p=1.0, max_hue=0.1, max_saturation=0.0)
+    cloud = cloud_of(torch.tensor([[0.0, 255.0, 0.0]]))
+    turns = torch.cat([rgb_to_hsv(transform(cloud, seeded(i)).color)[0] for i in range(200)]) - 1 / 3
+    assert -0.1 <= float(turns.min()) < -0.08 and 0.08 < float(turns.max()) <= 0.1
+
+
+def test_the_saturation_is_multiplied_by_up_to_its_share_more_or_less() -> None:
+    transform = HueSaturation(p=1.0, max_hue=0.0, max_saturation=0.2)
+    cloud = cloud_of(torch.tensor([[100.0, 200.0, 150.0]]))
+    factors = torch.cat([rgb_to_hsv(transform(cloud, seeded(i)).color)[1] for i in range(200)]) / 0.5
+    assert 0.799 <= float(factors.min()) < 0.84 and 1.16 < float(factors.max()) <= 1.201

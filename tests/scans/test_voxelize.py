@@ -8,7 +8,7 @@ import torch
 
 from pointseg.core.cloud import PointCloud
 from pointseg.core.rows import IGNORE
-from pointseg.scans.voxelize import FeatureChoice, LabelChoice, Voxels, group_by_voxel, voxelize
+from pointseg.scans.voxelize import FeatureChoice, LabelChoice, Voxels, group_by_voxel, voxel_coords, voxelize
 
 VOXEL_M = 0.25
 
@@ -168,3 +168,12 @@ def test_the_widest_box_that_can_be_numbered_is_still_right() -> None:
     groups = group_by_voxel(coords)
     assert groups.coords.tolist() == [[0, 0, 0], [2**30, 0, 3], [2**30, 2**30, 3]]
     assert groups.inverse.tolist() == [2, 0, 2, 1]
+
+
+def test_the_quotient_of_a_coordinate_is_taken_in_float64() -> None:
+    """The float32 next to 0.06 is 0.0599999987, just within voxel 2 of 0.02 m (2.99999993), and the float32
+    quotient rounds to 3. The same 4 km away: 4095.99975586 / 0.02 = 204799.988, in float32 204800.
+    """
+    xyz = torch.tensor([[0.06, 4095.99975586, -0.06], [0.0, 0.0, 0.0]])
+    assert math.floor(float(xyz[0, 0] / 0.02)) == 3 and math.floor(float(xyz[0, 1] / 0.02)) == 204800
+    assert voxel_coords(cloud_of(xyz), 0.02)[0].tolist() == [2, 204799, -3]

@@ -1,23 +1,22 @@
 """pointseg check-submission: what is expected, what is printed, and the exit code."""
 
-import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from pointseg.cli import app
 from pointseg.core.labels import load_label_space
 from pointseg.formats.ply import write_scannet_mesh
-from pointseg.formats.submission import write_submission
-from pointseg.formats.vertex_counts import official_vertex_counts
-from pointseg.submission.check import expected_vertex_counts, print_advice
+from pointseg.scans.benchmark import Benchmark
+from pointseg.scans.submission import write_submission
 
 RAW_IDS = np.asarray(load_label_space("scannet200").raw_ids)
-TEST = official_vertex_counts()["test"]
+SCANNET = Benchmark.of("scannet200")
+TEST = SCANNET.official
 
 
 def check(path: Path, *options: str) -> Any:
@@ -71,19 +70,19 @@ def test_the_whole_official_test_split_is_expected_by_default(good: Path) -> Non
 
 def test_a_list_of_scenes_takes_its_counts_from_the_shipped_table(tmp_path: Path) -> None:
     (tmp_path / "scenes.txt").write_text("scene0568_00\n")
-    expected = expected_vertex_counts(None, tmp_path / "scenes.txt")
-    assert expected == {"scene0568_00": official_vertex_counts()["val"]["scene0568_00"]}
+    expected = SCANNET.expected(None, tmp_path / "scenes.txt")
+    assert expected == {"scene0568_00": SCANNET.counts["val"]["scene0568_00"]}
 
 
 def test_a_listed_scene_that_is_not_known_asks_for_its_folder(tmp_path: Path) -> None:
     (tmp_path / "scenes.txt").write_text("my_room\n")
     with pytest.raises(ValueError, match="--raw DIR"):
-        expected_vertex_counts(None, tmp_path / "scenes.txt")
+        SCANNET.expected(None, tmp_path / "scenes.txt")
 
 
 def test_a_list_of_scenes_picks_from_the_raw_folder(raw: Path, tmp_path: Path) -> None:
     (tmp_path / "scenes.txt").write_text("scene0708_00\n")
-    assert expected_vertex_counts(raw, tmp_path / "scenes.txt") == {"scene0708_00": 30}
+    assert SCANNET.expected(raw, tmp_path / "scenes.txt") == {"scene0708_00": 30}
 
 
 def test_a_part_of_the_real_test_scans_on_disk_still_means_the_whole_split(tmp_path: Path) -> None:
@@ -92,7 +91,7 @@ def test_a_part_of_the_real_test_scans_on_disk_still_means_the_whole_split(tmp_p
     folder.mkdir(parents=True)
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {TEST[scene]}\nend_header\n"
     (folder / f"{scene}_vh_clean_2.ply").write_text(header)
-    assert expected_vertex_counts(tmp_path, None) == TEST
+    assert SCANNET.expected(tmp_path, None) == TEST
 
 
 def test_predictions_of_a_val_scan_are_named_as_such(raw: Path, tmp_path: Path) -> None:
@@ -105,12 +104,65 @@ def test_predictions_of_a_val_scan_are_named_as_such(raw: Path, tmp_path: Path) 
 
 def test_the_two_week_rule_is_told_for_the_official_split_only(tmp_path: Path) -> None:
     (tmp_path / "s.zip").write_bytes(b"")
-    told = []
-    for expected in (TEST, {"scene0707_00": 40}):
-        console = Console(file=io.StringIO(), width=200)
-        print_advice(expected, tmp_path / "s.zip", console)
-        told.append("two weeks" in console.file.getvalue())  # type: ignore[attr-defined]
-    assert told == [True, False]
+    assert "two weeks" in SCANNET.remarks(TEST, tmp_path / "s.zip")[0]
+    assert "rehearsal" in SCANNET.remarks({"scene0707_00": 40}, tmp_path / "s.zip")[0]
+
+
+def test_options_of_scans_and_of_images_do_not_go_together(good: Path, tmp_path: Path) -> None:
+    result = check(good, "--raw", str(tmp_path), "--layout", "cityscapes")
+    assert result.exit_code == 2
+    assert "--raw, --layout: these options belong to different kinds of data" in result.stderr
+
+
+@pytest.fixture
+def meadows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new data set, by its files alone: scenes named m1, m2, ..., two classes, two scored scenes."""
+    folder = tmp_path / "resources" / "meadows"
+    (folder / "label_sets").mkdir(parents=True)
+    (folder / "label_sets" / "meadow2.csv").write_text(
+        "valid_id,train_index,name,group,r,g,b\n70,0,grass,head,0,200,0\n80,1,poppy,tail,200,0,0\n"
+    )
+    (folder / "scene_vertex_counts.csv").write_text(
+        "scene,split,num_vertices\nm1,exam,3\nm2,exam,2\nm3,train,9\n"
+    )
+    rules = {"scene_name": r"m\d+", "scored_split": "exam", "advice": "Mow first."}
+    (folder / "benchmark.json").write_text(json.dumps(rules))
+    monkeypatch.setattr(
+        "pointseg.core.labels.resource_path", lambda *parts: tmp_path.joinpath("resources", *parts)
+    )
+
+
+@pytest.mark.usefixtures("meadows")
+def test_the_files_of_a_new_data_set_are_all_that_its_submissions_need(tmp_path: Path) -> None:
+    path = tmp_path / "s.zip"
+    write_submission(path, [("m1", np.array([70, 80, 70])), ("m2", np.array([80, 80]))])
+    result = check(path, "--labels", "meadow2")
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 scenes read, 5 vertices" in result.stdout and "Mow first." in result.stdout
+
+
+@pytest.mark.usefixtures("meadows")
+def test_its_mistakes_are_told_by_its_own_names_and_splits(tmp_path: Path) -> None:
+    path = tmp_path / "s.zip"
+    names = ("m1", "m3", "m4", "scene0000_00", "m1_001")
+    write_submission(path, [(name, np.array([70, 70, 70])) for name in names])
+    out = check(path, "--labels", "meadow2").stdout
+    assert "wrong_split: " in out and "m3.txt (train)" in out
+    assert (
+        "missing_scene: " in out
+        and "extra_scene: Scenes that are not expected are in the archive: m4.txt." in out
+    )
+    assert "other_text: " in out and "scene0000_00.txt" in out
+    assert "instance_format: " in out and "m1_001.txt" in out
+
+
+def test_a_label_set_of_no_known_benchmark_asks_for_the_scans(tmp_path: Path) -> None:
+    space = {"name": "mine", "unlabelled_raw_id": 0, "classes": []}
+    space["classes"] = [{"raw_id": 5, "name": "it", "group": "", "color": [1, 2, 3]}]
+    (tmp_path / "mine.json").write_text(json.dumps(space))
+    write_submission(tmp_path / "s.zip", [("a", np.array([5]))])
+    result = check(tmp_path / "s.zip", "--labels", str(tmp_path / "mine.json"))
+    assert result.exit_code == 2 and "add --raw DIR" in result.stderr
 
 
 @pytest.mark.parametrize(

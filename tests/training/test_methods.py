@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pointseg.config import load_config
+from pointseg.config.shipped import shipped
 from pointseg.core.labels import LabelSpace, distinct_colors, groups_by_points
 from pointseg.core.scene import Scene
-from pointseg.experiment import Experiment
+from pointseg.experiment import Experiment, load_experiment
 from pointseg.runs.checkpoint import load_run
 from pointseg.scans.store import StoreWriter
 from pointseg.training.train import train
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-METHODS = sorted(path.stem for path in (CONFIGS / "methods").glob("*.yaml"))
 #: More classes than `dropclass_strong` suppresses.
 NUM_CLASSES = 12
 #: A network and rooms of test size; the method itself stays as it is shipped.
@@ -63,11 +61,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def experiment(method: str, store: Path, *overrides: str) -> Experiment:
-    path = CONFIGS / "synthetic" / f"{method}.yaml"
-    return load_config(Experiment, path, [*SMALL, f"data.path={store}", *overrides])
+    return load_experiment(
+        "synthetic/minkunet", methods=method, overrides=[*SMALL, f"data.path={store}", *overrides]
+    )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", shipped("method"))
 def test_a_shipped_method_trains_and_is_evaluated(method: str, store: Path, tmp_path: Path) -> None:
     options = ["data.paste.min_points=10"] if method == "paste" else []
     chosen = experiment(method, store, *options)

@@ -63,7 +63,7 @@ def test_the_folder_holds_what_the_run_was(trained: tuple[Path, TrainingResult],
 def test_a_row_of_training_names_every_loss(trained: tuple[Path, TrainingResult]) -> None:
     row = rows(trained[0], "train")[-1]
     assert row["step"] == 24
-    assert row["loss"] == row["loss/cross_entropy"]
+    assert row["loss"] == row["loss/main"]
     assert (
         row["lr"] > 0
         and row["grad_norm"] > 0

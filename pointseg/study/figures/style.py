@@ -6,6 +6,7 @@ import contextlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -73,7 +74,7 @@ class Picture:
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
     """Settings of all figures; the same content gives the same bytes."""
-    settings = {
+    settings: dict[Any, Any] = {
         "font.size": 9,
         "axes.titlesize": 10,
         "axes.titleweight": "bold",

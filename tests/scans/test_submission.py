@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointseg.core.labels import load_label_space
-from pointseg.formats.submission import SubmissionCheck, check_submission, class_shares, write_submission
-from pointseg.formats.submission_problems import KINDS
+from pointseg.formats.submission import SubmissionCheck, class_shares
+from pointseg.scans.submission import check_submission, write_submission
+from pointseg.scans.submission_ids import diagnose_ids
+from pointseg.scans.submission_kinds import KINDS
 
 SCANNET200 = load_label_space("scannet200")
 SCANNET20 = load_label_space("scannet20")
 COUNTS = {"scene0707_00": 40, "scene0708_00": 30, "scene0709_00": 50}
 OTHERS = {"scene0568_00": "val", "scene0000_00": "train"}
+SCENE = r"scene\d{4}_\d{2}"
 Files = dict[str, bytes]
 
 
@@ -42,7 +45,9 @@ def archive(tmp_path: Path, files: Files) -> Path:
 
 
 def checked(tmp_path: Path, files: Files, label_space=SCANNET200) -> SubmissionCheck:
-    return check_submission(archive(tmp_path, files), label_space, COUNTS, other_scenes=OTHERS)
+    return check_submission(
+        archive(tmp_path, files), label_space, COUNTS, other_scenes=OTHERS, scene_name=SCENE
+    )
 
 
 def message(check: SubmissionCheck, kind: str) -> str:
@@ -158,6 +163,11 @@ MISTAKES: dict[str, tuple[Files, str, tuple[str, ...]]] = {
     "path traversal": ({**good(), "../scene0710_00.txt": b"1\n"}, "unsafe_name", ("../scene0710_00.txt",)),
     "absolute path": ({**good(), "/etc/scene.txt": b"1\n"}, "unsafe_name", ("/etc/scene.txt",)),
     "backslashes": ({**good(), f"results\\{FIRST}": b"1\n"}, "unsafe_name", ("backslash",)),
+    "one byte too many": (
+        {**good(), FIRST: b"1\n" * 40 + b" " * (40 * 40 + 4096 - 79)},
+        "too_large",
+        ("5,697 bytes for 40 vertices",),
+    ),
     "zip bomb": ({**good(), FIRST: b"1\n" * 1_000_000}, "too_large", ("2,000,000 bytes for 40 vertices",)),
 }
 
@@ -169,6 +179,11 @@ def test_a_mistake_is_recognised_and_named_with_its_fix(tmp_path: Path, mistake:
     assert kind in check.kinds
     for word in words:
         assert word in message(check, kind)
+
+
+def test_as_many_bytes_as_an_honest_file_may_have_are_read(tmp_path: Path) -> None:
+    longest = b"1\n" * 39 + b" " * (40 * 40 + 4096 - 80) + b"1\n"
+    assert checked(tmp_path, {**good(), FIRST: longest}).kinds == set()
 
 
 #: mistake -> (label set, raw id of vertex i of 120 different ones, kind, words)
@@ -317,3 +332,9 @@ def test_class_shares_are_sorted_and_name_what_is_no_class() -> None:
         (1, "wall", 0.375),
         (0, "NO CLASS", 0.125),
     ]
+
+
+@pytest.mark.parametrize(("used", "kind"), [((0, 4, 199), "train_indices"), ((0, 4, 200), "invalid_ids")])
+def test_train_indices_end_at_the_number_of_classes_less_one(used: tuple[int, ...], kind: str) -> None:
+    found = diagnose_ids(dict.fromkeys(used, 1), SCANNET200)
+    assert found is not None and found[0] == kind

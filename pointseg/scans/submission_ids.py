@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from pointseg.core.labels import SHIPPED, LabelSpace, load_label_space
+from pointseg.core.labels import LabelSpace, load_label_space, shipped_label_sets
 
 #: Vertices at voxel resolution are fewer than those of the mesh, but not by orders of magnitude.
 VOXEL_RATIO = (0.01, 0.999)
@@ -20,7 +20,7 @@ def diagnose_ids(id_counts: Mapping[int, int], label_space: LabelSpace) -> tuple
         label_space: the label set that the submission should be in.
 
     Returns:
-        None if every id is a class; else a kind of pointseg.formats.submission and the evidence.
+        None if every id is a class; else a kind of pointseg.scans.submission_kinds and the evidence.
     """
     used, valid = set(id_counts), set(label_space.raw_ids)
     invalid = used - valid
@@ -50,7 +50,7 @@ def diagnose_ids(id_counts: Mapping[int, int], label_space: LabelSpace) -> tuple
 def _other_set_with(used: set[int], label_space: LabelSpace) -> LabelSpace | None:
     """A shipped label set, other than ours and no part of it, that has every id in use."""
     ours = set(label_space.raw_ids)
-    others = (load_label_space(name) for name in SHIPPED)
+    others = (load_label_space(name) for name in shipped_label_sets())
     return next((o for o in others if used <= set(o.raw_ids) and not set(o.raw_ids) <= ours), None)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, is_unsafe, write_archive
 from pointseg.formats.submission import SubmissionCheck, count_ids, foreign_archive
@@ -133,7 +134,15 @@ def check_image_submission(
     except BAD_ARCHIVE as error:
         findings.add("not_a_zip", foreign_archive(path) or str(error))
     _diagnose(counts, label_space, findings)
-    return SubmissionCheck(findings.problems(), dict(sorted(counts.items())), num_read)
+    return SubmissionCheck(
+        findings.problems(),
+        label_space,
+        rules.num_images if expected is None else len(expected),
+        id_counts=dict(sorted(counts.items())),
+        num_scenes=num_read,
+        members="images",
+        unit=ImageScene.unit,
+    )
 
 
 def _sort(

@@ -1,6 +1,7 @@
 """The zip of label images: what is written passes, and every known mistake is recognised and explained."""
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -11,13 +12,13 @@ import pytest
 from PIL import Image
 
 from pointseg.core.labels import LabelSpace, distinct_colors
-from pointseg.formats.image_submission import (
+from pointseg.formats.submission import SubmissionCheck
+from pointseg.images.submission import (
     IMAGE_KINDS,
     ImageRules,
     check_image_submission,
     write_image_submission,
 )
-from pointseg.formats.submission import SubmissionCheck
 
 SPACE = LabelSpace("three", (7, 8, 33), ("road", "walk", "bicycle"), ("",) * 3, distinct_colors(3))
 SIZES = {"a": (2, 3), "b": (4, 2)}
@@ -164,3 +165,15 @@ def test_without_the_data_the_number_and_size_of_the_images_is_the_servers(tmp_p
         archive(tmp_path, {"ulm_000000_000019.png": png(1, 3)}), SPACE, None, SERVER
     )
     assert check.kinds == {"missing_image", "image_size"}
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def test_a_few_bytes_that_claim_to_be_a_picture_of_gigabytes_are_not_decoded(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    path = archive(tmp_path, {"a.png": bomb})
+    for expected in (SIZES, None):
+        assert "too_large" in check_image_submission(path, SPACE, expected, PLAIN).kinds

@@ -5,14 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointseg.formats.ply import write_scannet_mesh
-from pointseg.formats.vertex_counts import (
-    official_vertex_counts,
-    ply_vertex_count,
-    raw_test_scenes,
-    raw_vertex_counts,
-    read_scene_list,
-)
+from pointseg.formats.ply import ply_vertex_count, write_scannet_mesh
+from pointseg.scans.benchmark import Benchmark, read_scene_list
+
+SCANNET = Benchmark.of("scannet20")
 
 
 def write_mesh(folder: Path, scene: str, count: int) -> None:
@@ -23,7 +19,7 @@ def write_mesh(folder: Path, scene: str, count: int) -> None:
 
 
 def test_the_shipped_table_has_every_scan_of_scannet() -> None:
-    counts = official_vertex_counts()
+    counts = SCANNET.counts
     assert {split: len(scans) for split, scans in counts.items()} == {"train": 1201, "val": 312, "test": 100}
     assert sum(counts["val"].values()) == 49_540_568
     assert sum(counts["test"].values()) == 18_178_253
@@ -47,31 +43,31 @@ def test_a_file_without_a_vertex_element_is_refused(tmp_path: Path, data: bytes)
 @pytest.mark.parametrize("folder", ["scans", "scans_test", "."])
 def test_meshes_are_found_wherever_a_copy_keeps_them(tmp_path: Path, folder: str) -> None:
     write_mesh(tmp_path / folder, "scene0707_00", 4)
-    assert raw_vertex_counts(tmp_path, ["scene0707_00"]) == {"scene0707_00": 4}
+    assert SCANNET.raw_counts(tmp_path, ["scene0707_00"]) == {"scene0707_00": 4}
 
 
 def test_a_missing_mesh_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="scene0707_00_vh_clean_2"):
-        raw_vertex_counts(tmp_path, ["scene0707_00"])
+        SCANNET.raw_counts(tmp_path, ["scene0707_00"])
 
 
 def test_the_test_scenes_are_those_of_the_split_file_then_of_the_folder(tmp_path: Path) -> None:
     write_mesh(tmp_path / "scans_test", "scene0707_00", 4)
     write_mesh(tmp_path / "scans_test", "scene0708_00", 4)
-    assert raw_test_scenes(tmp_path) == ["scene0707_00", "scene0708_00"]
+    assert SCANNET.raw_scored_scenes(tmp_path) == ["scene0707_00", "scene0708_00"]
     (tmp_path / "scannetv2_test.txt").write_text("scene0708_00\n")
-    assert raw_test_scenes(tmp_path) == ["scene0708_00"]
+    assert SCANNET.raw_scored_scenes(tmp_path) == ["scene0708_00"]
 
 
 def test_test_scenes_among_the_others_are_found_by_the_official_list(tmp_path: Path) -> None:
     write_mesh(tmp_path / "scans", "scene0000_00", 4)
     write_mesh(tmp_path / "scans", "scene0806_00", 4)
-    assert raw_test_scenes(tmp_path) == ["scene0806_00"]
+    assert SCANNET.raw_scored_scenes(tmp_path) == ["scene0806_00"]
 
 
 def test_a_folder_without_test_scans_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no test scan"):
-        raw_test_scenes(tmp_path)
+        SCANNET.raw_scored_scenes(tmp_path)
 
 
 def test_a_scene_list_is_sorted_and_must_not_repeat(tmp_path: Path) -> None:

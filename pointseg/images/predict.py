@@ -1,0 +1,36 @@
+"""The prediction of one photograph: all views made as large as it is, and summed there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pointseg.core.image import ImageScene
+from pointseg.core.prediction import ScenePrediction
+
+if TYPE_CHECKING:
+    from pointseg.images.pipeline import ImagePipeline
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, pipeline: ImagePipeline, image: ImageScene, *, views: int) -> ScenePrediction:
+    """Class and confidence of every pixel, in reading order.
+
+    Args:
+        network: maps an ImageBatch to a Prediction; in evaluation mode.
+        pipeline: makes the batches, in windows where it slides.
+        image: the image.
+        views: test-time views whose probabilities are summed pixel by pixel.
+    """
+    total: Tensor | None = None
+    uploaded = pipeline.upload(image)
+    for view in range(views):
+        batch = pipeline.view_batch(uploaded, view)
+        probabilities = network(batch).logits.float().softmax(dim=1)
+        pixels = pipeline.to_pixels(probabilities, batch, image, view)
+        total = pixels if total is None else total.add_(pixels)
+    assert total is not None
+    best, winner = total.flatten(1).max(dim=0)
+    return ScenePrediction(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())

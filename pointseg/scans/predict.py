@@ -1,0 +1,73 @@
+"""The prediction of one scan: in tiles where it is large, and for vertices, whatever the voxels are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pointseg.core.prediction import ScenePrediction
+from pointseg.core.scene import Scene
+from pointseg.scans.tiles import select_vertices, split_into_tiles
+
+if TYPE_CHECKING:
+    from pointseg.scans.pipeline import ScenePipeline
+
+#: Vertices whose class probabilities are gathered at once: 65,536 rows of 200 classes are 52 MB.
+GATHER_ROWS = 65_536
+#: Context around a tile, in voxels: more than a MinkUNet's decoder sees of its surroundings in practice.
+CONTEXT_VOXELS = 100
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module, pipeline: ScenePipeline, scene: Scene, *, views: int, max_tile_points: int | None
+) -> ScenePrediction:
+    """Class and confidence of every vertex, in file order.
+
+    Args:
+        network: maps a SceneBatch to a Prediction; in evaluation mode.
+        pipeline: makes the batches.
+        scene: the scene.
+        views: test-time views whose probabilities are summed vertex by vertex.
+        max_tile_points: a scene with more vertices is cut into tiles of at most this many, context included.
+
+    Raises:
+        ValueError: for a scene that the pipeline refuses.
+    """
+    train_index = np.empty(scene.num_vertices, dtype=np.int64)
+    confidence = np.empty(scene.num_vertices, dtype=np.float32)
+    margin_m = CONTEXT_VOXELS * pipeline.voxel_size_m
+    for tile in split_into_tiles(scene.xyz_m, max_tile_points, margin_m):
+        part = scene if tile.is_whole else select_vertices(scene, tile.vertices)
+        probability, winner = _predict_vertices(network, pipeline, part, views)
+        train_index[tile.core] = winner[: tile.num_core].cpu().numpy()
+        confidence[tile.core] = probability[: tile.num_core].cpu().numpy()
+    return ScenePrediction(scene.name, train_index, confidence)
+
+
+def _predict_vertices(
+    network: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int
+) -> tuple[Tensor, Tensor]:
+    """Mean probability over the views (P,) and train index (P,) of the most probable class of each vertex."""
+    total: Tensor | None = None
+    cloud = pipeline.upload(scene)
+    for view in range(views):
+        batch = pipeline.view_batch([cloud], view)
+        assert batch.inverse is not None
+        # In float32 whatever the network computes in: in bfloat16, of three digits, classes would tie.
+        probabilities = network(batch).logits.float().softmax(dim=1)
+        if views == 1:
+            best, winner = probabilities.max(dim=1)
+            return best[batch.inverse], winner[batch.inverse]
+        if total is None:
+            total = probabilities.new_zeros(scene.num_vertices, probabilities.shape[1])
+        # Voxels of different views do not coincide; vertices do.
+        for start in range(0, scene.num_vertices, GATHER_ROWS):
+            rows = slice(start, start + GATHER_ROWS)
+            total[rows] += probabilities[batch.inverse[rows]]
+    assert total is not None
+    best, winner = total.max(dim=1)
+    return best / views, winner

@@ -1,0 +1,48 @@
+"""The wheel has what the verbs need: recipes and methods are found by name far from the repository."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pointseg.config.shipped import shipped
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_has_every_recipe_and_method(tmp_path: Path) -> None:
+    source, site = tmp_path / "source", tmp_path / "site"
+    shutil.copytree(
+        ROOT / "pointseg", source / "pointseg", ignore=shutil.ignore_patterns("*.so", "__pycache__")
+    )
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    # The compiled kernels are optional, and take longer than all the rest.
+    environment = {**os.environ, "CC": "false", "PYTHONPATH": ""}
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(source)]
+    subprocess.run(build, check=True, env=environment, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    install = [*pip, "install", "--no-deps", "--target", str(site), str(wheel)]
+    subprocess.run(install, check=True, env=environment, capture_output=True)
+    code = (
+        "import pointseg; from pointseg.config.shipped import shipped\n"
+        "from pointseg import load_experiment\n"
+        "assert load_experiment('synthetic/demo', methods='ceco').train.steps == 500\n"
+        "print(pointseg.__file__, *shipped('recipe'), *shipped('method'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    where, *names = done.stdout.split()
+    assert Path(where).is_relative_to(site)
+    assert names == [*shipped("recipe"), *shipped("method")]
