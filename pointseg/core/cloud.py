@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -103,10 +104,18 @@ class PointCloud:
             normal=rows_of(scene.normal),
             label=_moved(label, torch.device(device)),
             vertex=torch.arange(count, device=device),
-            box_m=bounding_box(torch.from_numpy(scene.xyz_m)),
+            box_m=_box_on_host(scene.xyz_m),
         )
 
 
 def _moved(values: Tensor, device: torch.device) -> Tensor:
     """A copy on the device; a GPU fetches it from pinned memory by itself, and nobody waits."""
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
+def _box_on_host(xyz_m: npt.NDArray[np.float32]) -> Box | None:
+    """:func:`bounding_box` of what has not gone to a device yet."""
+    if not len(xyz_m):
+        return None
+    (x, y, z), (high_x, high_y, high_z) = xyz_m.min(axis=0).tolist(), xyz_m.max(axis=0).tolist()
+    return (x, y, z), (high_x, high_y, high_z)
