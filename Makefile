@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
 
-.PHONY: setup demo test check lint bench mutants clean
+.PHONY: setup demo test test-triton check lint bench mutants clean
 
 setup:
 	@bash scripts/setup.sh
@@ -14,6 +14,13 @@ demo: setup
 
 test: setup
 	@$(PYTHON_BIN) -m pytest -n auto
+
+# The kernels for GPUs with the Triton that CUDA builds of torch pin, where another one is installed.
+TRITON ?= 3.7.1
+test-triton: setup
+	@$(PYTHON_BIN) -m pip install --quiet --upgrade --no-deps --target build/triton-$(TRITON) triton==$(TRITON)
+	@PYTHONPATH=build/triton-$(TRITON) $(PYTHON_BIN) -m pytest -n auto tests/sparse/test_triton_kernels.py \
+	  tests/sparse/test_triton_compiles.py tests/sparse/test_triton_tuning.py tests/sparse/test_spconv_triton_backend.py
 
 lint: setup
 	@$(PYTHON_BIN) -m ruff check .

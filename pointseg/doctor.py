@@ -20,11 +20,14 @@ from pointseg.sparse.backends.bfloat16 import bfloat16_instructions, explain_bfl
 from pointseg.sparse.engines import backend
 from pointseg.sparse.native_library import instruction_sets
 
+#: There where the driver is loaded, also in containers that lack nvidia-smi.
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 #: Optional package -> what it is for.
 OPTIONAL = {
     "MinkowskiEngine": "engine: minkowski (scripts/install_minkowski.sh)",
     "spconv": "engine: spconv",
     "triton": "engine: triton, on NVIDIA GPUs",
+    "spconv-triton": "engine: spconv_triton, on NVIDIA and AMD GPUs",
     "open3d": "windows and pictures by Open3D",
     "open3d-cpu": "windows and pictures by Open3D",
     "laspy": "LAS and LAZ files",
@@ -43,7 +46,7 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         ``pointseg``, ``python``, ``torch``, ``device``, ``instruction_sets`` of the C kernels, ``bfloat16``
         (the instructions by which the engine native multiplies it, or None for float32), ``engines``
         (name -> None, or why it cannot run), ``auto`` (the engine it takes) and ``packages`` (name -> version
-        or None).
+        or None) and ``notice`` (what keeps a GPU that is here from being used, or None).
     """
     console, device = console or Console(), choose_device("auto")
     findings: dict[str, Any] = {
@@ -56,8 +59,11 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         "engines": {name: backend(name).unavailable(device) for name in ENGINES},
         "auto": current_engine(device),
         "packages": {name: _version(name) for name in OPTIONAL},
+        "notice": unused_gpu(),
     }
     console.print(f"pointseg {findings['pointseg']}, Python {findings['python']}, {findings['device']}")
+    if findings["notice"]:
+        console.print(findings["notice"])
     table = Table("engine", f"on {device}", title="What can convolve", title_justify="left")
     for name, reason in findings["engines"].items():
         chosen = " (auto takes this one)" if name == findings["auto"] else ""
@@ -75,6 +81,23 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
     if json_path:
         write_json(json_path, findings)
     return findings
+
+
+def unused_gpu(*, driver: Path = NVIDIA_DRIVER) -> str | None:
+    """Why a GPU of this machine is not used; None where torch can use it, or there is none."""
+    if not driver.exists() or torch.cuda.is_available():
+        return None
+    if torch.version.cuda is None:
+        return (
+            f"torch {torch.__version__} is a CPU build, but an NVIDIA driver is here. For the GPU: make "
+            "setup TORCH_INDEX=https://download.pytorch.org/whl/cu130 (or the CUDA version of the driver, "
+            "which nvidia-smi prints)."
+        )
+    return (
+        f"torch {torch.__version__} is a CUDA build and an NVIDIA driver is here, but torch sees no GPU: the "
+        "driver may be too old for this CUDA version (nvidia-smi prints its own), or CUDA_VISIBLE_DEVICES "
+        "hides the GPU."
+    )
 
 
 def _version(package: str) -> str | None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, Union
 
 import torch
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pointseg.config import Config, load_config
-from pointseg.core.labels import LabelSpace
+from pointseg.core.derived_labels import DerivedLabels, read_raw_id_mapping
+from pointseg.core.labels import LabelSpace, distinct_colors, load_label_space
+from pointseg.core.rows import MAIN
 from pointseg.core.statistics import ClassStatistics
 from pointseg.data.kind import NUM_VIEWS, Kind, Pipeline
 from pointseg.images.dataset import ImageData
@@ -33,7 +35,7 @@ from pointseg.losses.ignored_probability import IgnoredProbabilityConfig
 from pointseg.losses.ldam import LDAMConfig
 from pointseg.losses.logit_adjustment import BalancedSoftmaxConfig, LogitAdjustmentConfig
 from pointseg.losses.lovasz import LovaszConfig
-from pointseg.losses.main_term import MAIN, make_room, with_main
+from pointseg.losses.main_term import MAIN_LOSS, make_room, with_main
 from pointseg.losses.objective import Objective
 from pointseg.losses.prior import log_prior, training_counts
 from pointseg.losses.recall import RecallConfig
@@ -49,6 +51,7 @@ from pointseg.models.etf import ETFHeadConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
 from pointseg.models.image_unet import ImageUNetConfig
 from pointseg.models.minkunet import MinkUNetConfig
+from pointseg.models.precision import Amp, Precision
 from pointseg.models.segformer import SegformerConfig
 from pointseg.models.segmenter import Segmenter
 from pointseg.models.suppression import ClassSuppressionHeadConfig
@@ -140,6 +143,49 @@ else:
     AnyOptimizer, AnySchedule = map(one_of, (OPTIMIZERS, SCHEDULES))
 
 
+class OtherHead(Config):
+    """A head beside the main one, on the same features, with labels of its own.
+
+    Args:
+        labels: a label set that ships with pointseg, or raw id -> name of its classes.
+        mapping: raw id of a class of the data's label set -> raw id of its class in ``labels``, or a CSV file
+            with two such ids a line; classes that are not in it are unlabelled for this head. None: the ids
+            are the same.
+        head: the classifier.
+    """
+
+    labels: str | dict[int, str]
+    mapping: dict[int, int] | None = None
+    head: AnyHead = LinearHeadConfig()
+
+    @field_validator("mapping", mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        # Read once, so that a run that keeps its configuration needs the file no more.
+        return read_raw_id_mapping(Path(value)) if isinstance(value, str | Path) else value
+
+    def space(self, name: str) -> LabelSpace:
+        """Its classes; those of a set of its own get the head's name."""
+        if isinstance(self.labels, str):
+            return load_label_space(self.labels)
+        ids = tuple(self.labels)
+        free = min(set(range(len(ids) + 1)) - set(ids))
+        return LabelSpace(
+            name,
+            ids,
+            tuple(self.labels.values()),
+            ("",) * len(ids),
+            distinct_colors(len(ids)),
+            unlabelled_raw_id=free,
+        )
+
+    def derived(self, name: str, main: LabelSpace) -> DerivedLabels:
+        """Its labels, from those of the data."""
+        same = dict(zip(main.raw_ids, main.raw_ids, strict=True))
+        mapping = same if self.mapping is None else self.mapping
+        return DerivedLabels(main, self.space(name), mapping)
+
+
 class TrainConfig(Config):
     """How long and in what portions to train.
 
@@ -148,7 +194,10 @@ class TrainConfig(Config):
         epochs: passes over the data (each ``data.passes`` passes over the scenes).
         batch_size: largest number of scenes in a forward pass of one process.
         point_budget: largest number of points in a forward pass of one process, before augmentation, or None.
-        accumulate: forward passes for each optimiser step.
+        accumulate: batches for each optimiser step. The step's loss and gradient are those of all their rows
+            together (see pointseg.training.accumulation), so all are held at once; losses that are not linear
+            in their sums (ceco, tilted, dice, recall, pat with gradient_norm) need two forward passes for
+            that, about a third more time. With 1 nothing of this costs anything.
         clip_norm: largest gradient norm, or None.
         amp: type of the forward pass; fp16 (with loss scaling) needs a GPU.
         ema_decay: decay of the weight average that is validated and saved as best, or None.
@@ -160,6 +209,8 @@ class TrainConfig(Config):
         workers: processes that read scenes; 0 reads in the main one.
         max_bad_batches: how many batches with a non-finite loss or gradient are skipped before giving up.
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
+        deterministic: on a GPU only sums of one order, for the same bits in every run; slower, and an
+            operation of torch that has none is refused.
         init_from: RUN folder (also of ``pointseg convert``) or checkpoint whose weights a new training starts
             from; the classifier starts anew where the classes are others.
         init_anew: patterns of names that start anew all the same, such as ``head.*``.
@@ -175,7 +226,7 @@ class TrainConfig(Config):
     point_budget: int | None = Field(default=None, ge=1)
     accumulate: int = Field(default=1, ge=1)
     clip_norm: float | None = Field(default=None, gt=0)
-    amp: Literal["none", "bf16", "fp16"] = "none"
+    amp: Amp = "none"
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
     val_every: int = Field(default=1000, ge=0)
     checkpoint_every: int = Field(default=500, ge=1)
@@ -184,6 +235,7 @@ class TrainConfig(Config):
     workers: int = Field(default=0, ge=0)
     max_bad_batches: int = Field(default=20, ge=0)
     num_threads: int | None = Field(default=None, ge=1)
+    deterministic: bool = False
     init_from: Path | None = None
     init_anew: tuple[str, ...] = ()
     freeze: tuple[str, ...] = ()
@@ -211,12 +263,17 @@ class EvaluateConfig(Config):
             share of each class in the training points. Not for losses that have the prior in them already.
         tau_normalisation: post-hoc normalisation of a linear classifier: w_c / |w_c|^tau without bias (Kang
             et al., ICLR 2020); 0 leaves it as trained, 1 makes all class vectors equally long.
+        amp: type of the forward pass outside training; ``none`` is float32. How many labels another type
+            changes is in benchmarks/gpu.md.
+        tf32: whether float32 products on a GPU may round their factors to 10 bits; false is exact.
     """
 
     views: int = Field(default=1, ge=1, le=NUM_VIEWS)
     max_tile_points: int | None = Field(default=None, ge=1)
     logit_adjustment_tau: float = 0.0
     tau_normalisation: float = Field(default=0.0, ge=0)
+    amp: Amp = "none"
+    tf32: bool = False
 
 
 class Experiment(Config):
@@ -229,7 +286,8 @@ class Experiment(Config):
         augment: transforms of the training scenes, in order.
         mix3d_p: probability that two scenes of a batch are laid over each other (Mix3D).
         model: the backbone.
-        head: the classifier.
+        head: the classifier, called ``main``.
+        heads: further heads by name, each with labels of its own, such as coarse classes.
         losses: name -> loss; the objective is their weighted sum. ``main`` is the classification loss that
             methods replace; it is cross entropy where there is no other.
         optimizer, schedule: what moves the weights; the schedule multiplies ``optimizer.lr``.
@@ -245,7 +303,8 @@ class Experiment(Config):
     mix3d_p: float = Field(default=0.0, ge=0, le=1)
     model: AnyBackbone = MinkUNetConfig()
     head: AnyHead = LinearHeadConfig()
-    losses: dict[str, AnyLoss] = Field(default={MAIN: CrossEntropyConfig()}, min_length=1)
+    heads: dict[str, OtherHead] = Field(default={})
+    losses: dict[str, AnyLoss] = Field(default={MAIN_LOSS: CrossEntropyConfig()}, min_length=1)
     optimizer: AnyOptimizer = SGDConfig()
     schedule: AnySchedule = OneCycleConfig()
     train: TrainConfig
@@ -291,13 +350,11 @@ class Experiment(Config):
     def _fits_together(self) -> Experiment:
         if any("." in name or not name for name in self.losses):
             raise ValueError("losses: names must not be empty or hold a dot")
-        if not any(loss.trains_classifier and loss.weight > 0 for loss in self.losses.values()):
-            raise ValueError(
-                f"losses: {', '.join(self.losses)} would leave the classifier untrained; add a "
-                "classification loss, such as main: {type: cross_entropy}"
-            )
-        head = getattr(self.head, "type", None)
+        if any(name == MAIN or "." in name or not name for name in self.heads):
+            raise ValueError(f"heads: names must not be empty or hold a dot, and {MAIN!r} is that of `head`")
+        self._check_losses_of_heads()
         for name, loss in self.losses.items():
+            head = getattr(self.all_heads[loss.head], "type", None)
             if loss.needs_head not in (None, head):
                 raise ValueError(
                     f"losses.{name}: this loss makes sense with the {loss.needs_head} head only; set "
@@ -310,7 +367,7 @@ class Experiment(Config):
                 f"losses.{twice[0]} has trained the class prior away already; evaluate.logit_adjustment_tau "
                 "would take it off a second time. Use one of the two"
             )
-        if taken := self.losses.keys() & self.head.extra_losses().keys():
+        if taken := self.losses.keys() & self.extra_losses.keys():
             raise ValueError(
                 f"losses: {sorted(taken)[0]!r} is the name of a loss that the head brings along; choose "
                 "another name"
@@ -335,6 +392,44 @@ class Experiment(Config):
         self.data.check(self.augment, self.mix3d_p)
         return self
 
+    def _check_losses_of_heads(self) -> None:
+        for name, loss in self.losses.items():
+            if loss.head not in self.all_heads:
+                raise ValueError(
+                    f"losses.{name}: no head {loss.head!r}; there are {', '.join(self.all_heads)}"
+                )
+        for head in self.all_heads:
+            own = {name: loss for name, loss in self.losses.items() if loss.head == head}
+            if not any(loss.trains_classifier and loss.weight > 0 for loss in own.values()):
+                of = "the classifier" if head == MAIN else f"the classifier of head {head!r}"
+                like = "main: {type: cross_entropy}"
+                if head != MAIN:
+                    like = f"{head}: {{type: cross_entropy, head: {head}}}"
+                raise ValueError(
+                    f"losses: {', '.join(self.losses)} would leave {of} untrained; add a classification "
+                    f"loss, such as {like}"
+                )
+
+    @property
+    def all_heads(self) -> dict[str, HeadConfig]:
+        """Options of all heads by name, the main one first."""
+        return {MAIN: self.head, **{name: other.head for name, other in self.heads.items()}}
+
+    @property
+    def extra_losses(self) -> dict[str, LossConfig]:
+        """The losses that heads bring along; those of another head than the main one have its name before."""
+        return {
+            name if head == MAIN else f"{head}_{name}": LOSSES[options["type"]].model_validate(
+                {**options, "head": head}
+            )
+            for head, config in self.all_heads.items()
+            for name, options in config.extra_losses().items()
+        }
+
+    def derived_labels(self, label_space: LabelSpace) -> dict[str, DerivedLabels]:
+        """The labels of the heads beside the main one, from those of the data."""
+        return {name: other.derived(name, label_space) for name, other in self.heads.items()}
+
     def build_pipeline(self, label_space: LabelSpace, device: torch.device | str) -> Pipeline:
         """What makes batches on a device."""
         return self.data.build_pipeline(label_space, device, augment=self.augment, mix3d_p=self.mix3d_p)
@@ -353,7 +448,15 @@ class Experiment(Config):
             ValueError: if logits are to be adjusted and no counts are given, or a classifier normalised that
                 is not linear.
         """
-        segmenter = Segmenter(self.model.build(in_channels), num_classes, self.head, engine=self.engine)
+        others = {name: (other.space(name).num_classes, other.head) for name, other in self.heads.items()}
+        segmenter = Segmenter(
+            self.model.build(in_channels),
+            num_classes,
+            self.head,
+            engine=self.engine,
+            precision=Precision(self.evaluate.amp, self.evaluate.tf32),
+            others=others,
+        )
         if self.evaluate.tau_normalisation:
             segmenter.head.normalise_classifier(self.evaluate.tau_normalisation)
         tau = self.evaluate.logit_adjustment_tau
@@ -367,28 +470,38 @@ class Experiment(Config):
         return segmenter
 
     def build_objective(
-        self, statistics: ClassStatistics, *, label_space: LabelSpace, feature_channels: int
+        self,
+        statistics: ClassStatistics,
+        *,
+        label_space: LabelSpace,
+        feature_channels: int,
+        others: Mapping[str, tuple[ClassStatistics, LabelSpace, int]] | None = None,
     ) -> Objective:
-        """The weighted sum of the losses for a training set, those that the head brings along too."""
+        """The weighted sum of the losses for a training set, those that heads bring along too.
+
+        Args:
+            statistics, label_space: of the main head's labels.
+            feature_channels: channels of its features.
+            others: the same three for each other head, by name.
+        """
+        given = {MAIN: (statistics, label_space, feature_channels), **(others or {})}
 
         def build(loss: LossConfig) -> LossTerm:
-            return loss.build(statistics, label_space=label_space, feature_channels=feature_channels)
+            counts, space, channels = given[loss.head]
+            return loss.build(counts, label_space=space, feature_channels=channels)
 
-        losses = {**self.losses, **extra_losses(self.head)}
+        losses = {**self.losses, **self.extra_losses}
         terms: dict[str, LossTerm | BranchTerms] = {}
         for name, loss in losses.items():
-            branches = self.head.num_branches if loss.trains_classifier else 1
+            branches = self.all_heads[loss.head].num_branches if loss.trains_classifier else 1
             terms[name] = (
                 build(loss) if branches == 1 else BranchTerms([build(loss) for _ in range(branches)])
             )
-        return Objective(terms, {name: loss.weight for name, loss in losses.items()})
-
-
-def extra_losses(head: HeadConfig) -> dict[str, LossConfig]:
-    """The losses that a head brings along."""
-    return {
-        name: LOSSES[options["type"]].model_validate(options) for name, options in head.extra_losses().items()
-    }
+        return Objective(
+            terms,
+            {name: loss.weight for name, loss in losses.items()},
+            {name: loss.head for name, loss in losses.items()},
+        )
 
 
 def load_experiment(

@@ -63,7 +63,7 @@ def losses() -> dict[str, tuple[str, Loss]]:
     # 96 features carry a simplex of at most 97 classes; the cost is that of class sums and their gradient.
     direct = CenterCollapse(97, CHANNELS)
     pat, norms = PixelAdaptive(), PixelAdaptive(homogenize="gradient_norm")
-    tilted = TiltedCrossEntropy(1.0, stochastic=True)
+    tilted = TiltedCrossEntropy(1.0, solver="running_weights")
     head = ClassSuppressionHead(CHANNELS, CLASSES, num_dropped=10)
     classifier, criterion = head.classifier, ClassSuppression()
     # As after a last block without a ReLU.

@@ -39,7 +39,7 @@ make_venv() {
 }
 
 # What was installed is remembered by the files that decide it, so that the second run is instant.
-wanted=$(cat pyproject.toml setup.py constraints.txt scripts/setup.sh pointseg/sparse/native/*.[ch] | sha256sum | cut -d' ' -f1)-${TORCH_INDEX:-default}
+wanted=$(cat pyproject.toml setup.py constraints.txt scripts/setup.sh scripts/torch_requirement.sh pointseg/sparse/native/*.[ch] | sha256sum | cut -d' ' -f1)-${TORCH_INDEX:-default}
 stamp=$VENV/.pointseg-installed
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
   exit 0
@@ -54,7 +54,8 @@ if [ -z "${TORCH_INDEX:-}" ] && ! command -v nvidia-smi >/dev/null 2>&1; then
 fi
 say "installing torch $torch_version${TORCH_INDEX:+ from $TORCH_INDEX}"
 # First and alone, so that nothing that follows pulls in a second build of it.
-pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch==$torch_version"
+torch_wanted=$(bash scripts/torch_requirement.sh "$torch_version" "${TORCH_INDEX:-}")
+pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$torch_wanted"
 
 say "installing pointseg and its dependencies (constraints.txt)"
 pip install --quiet -c constraints.txt setuptools

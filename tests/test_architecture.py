@@ -16,7 +16,7 @@ BELOW = {
 #: The rooms with verbs.
 ROOMS = {
     *("runs", "prediction", "evaluation", "training", "submission", "view", "convert", "prepare", "bench"),
-    *("doctor", "synthetic"),
+    *("doctor", "synthetic", "study"),
 }
 
 #: What each part of pointseg may import of pointseg, besides itself.
@@ -38,6 +38,7 @@ ALLOWED = {
     "prediction": {*BELOW, "runs"},
     "evaluation": {*BELOW, "runs", "prediction"},
     "training": {*BELOW, "runs", "prediction", "evaluation"},
+    "study": {*BELOW, "runs", "prediction", "evaluation", "training"},
     "submission": {*BELOW, "runs", "prediction", "evaluation"},
     # A store is shown without a run, and a converted checkpoint is of scans.
     "view": {*BELOW, "scans", "runs", "prediction", "evaluation"},

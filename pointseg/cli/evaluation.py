@@ -21,6 +21,10 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
+    amp: Annotated[
+        Literal["none", "bf16", "fp16"] | None,
+        typer.Option(help="Type of the forward pass; as configured if not given."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
     save_text: Annotated[
         Path | None,
@@ -52,6 +56,7 @@ def evaluate(
         data=data,
         device=device,
         engine=engine,
+        amp=amp,
         json_path=json,
         save_text=save_text,
         classes=classes,

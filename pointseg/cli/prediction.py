@@ -25,6 +25,10 @@ def predict(
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
+    amp: Annotated[
+        Literal["none", "bf16", "fp16"] | None,
+        typer.Option(help="Type of the forward pass; as configured if not given."),
+    ] = None,
 ) -> None:
     """Label any cloud of points with a trained run."""
     from rich.console import Console
@@ -41,6 +45,7 @@ def predict(
         checkpoint=checkpoint,
         device=device,
         engine=engine,
+        amp=amp,
         console=Console(),
     )
 
@@ -57,6 +62,10 @@ def submit(
     data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
+    amp: Annotated[
+        Literal["none", "bf16", "fp16"] | None,
+        typer.Option(help="Type of the forward pass; as configured if not given."),
+    ] = None,
 ) -> None:
     """Predict the test split and write the checked zip for the server of ScanNet or of an image benchmark."""
     from pointseg.submission.submit import submit
@@ -70,6 +79,7 @@ def submit(
         data=data,
         device=device,
         engine=engine,
+        amp=amp,
     )
 
 

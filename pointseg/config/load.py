@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,9 @@ from pointseg.config.layers import Layer, compose, merge, overrides_layer
 from pointseg.config.model import ConfigError
 from pointseg.config.shipped import find, find_base, method_name, shown
 from pointseg.config.yaml_file import read_mapping
+
+#: Key of a method file that is no part of an experiment: values worth trying, by dotted key.
+SEARCH = "search"
 
 M = TypeVar("M", bound=BaseModel)
 Words = Path | str | Sequence[Path | str]
@@ -86,7 +90,24 @@ def read_layers(path: Path, _seen: tuple[Path, ...] = ()) -> list[Layer]:
 
 
 def _read_method(path: Path) -> Layer:
-    return _joined(read_layers(path), path, method_name(path) or path.stem)
+    layer = _joined(read_layers(path), path, method_name(path) or path.stem)
+    return replace(layer, data={key: value for key, value in layer.data.items() if key != SEARCH})
+
+
+def search_space(method: Path | str) -> dict[str, list[Any]]:
+    """Values worth trying that a method file names, by dotted key.
+
+    Raises:
+        ConfigError: if there is no such method, or its ``search`` is no mapping of keys to lists.
+    """
+    path = find(method, "method")
+    space = _joined(read_layers(path), path, path.stem).data.get(SEARCH, {})
+    if not isinstance(space, dict) or not all(isinstance(v, list) and v for v in space.values()):
+        raise ConfigError(
+            f"{shown(path)}: {SEARCH}: expected dotted keys with lists of values, such as "
+            f"{{losses.main.t: [0.1, 1]}}; got {space!r}."
+        )
+    return space
 
 
 def _joined(layers: Sequence[Layer], path: Path, name: str) -> Layer:

@@ -13,6 +13,23 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.rows import IGNORE
 from pointseg.core.scene import Scene
 
+#: Lowest and highest x, y, z.
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+
+def bounding_box(values: Tensor) -> Box | None:
+    """The box of (P, 3) numbers, None of none; the host waits for it."""
+    if not values.shape[0]:
+        return None
+    low, high = torch.stack(torch.aminmax(values, dim=0)).tolist()
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+
+def widened(box: Box, by: float) -> Box:
+    """A box with each side moved outwards."""
+    (x, y, z), (high_x, high_y, high_z) = box
+    return (x - by, y - by, z - by), (high_x + by, high_y + by, high_z + by)
+
 
 @dataclass(frozen=True)
 class PointCloud:
@@ -25,6 +42,8 @@ class PointCloud:
         normal: (P, 3) float32 unit normals; zeros where the scene has none.
         label: (P,) int64 train index or IGNORE.
         vertex: (P,) int64 index of the vertex of the scene that each row was.
+        box_m: lowest and highest x, y, z, or values below and above them, where the host knows some: to ask
+            for them waits for a GPU. New positions without a new box have none.
     """
 
     name: str
@@ -33,6 +52,7 @@ class PointCloud:
     normal: Tensor
     label: Tensor
     vertex: Tensor
+    box_m: Box | None = None
 
     @property
     def num_points(self) -> int:
@@ -51,11 +71,13 @@ class PointCloud:
             self.normal[rows],
             self.label[rows],
             self.vertex[rows],
+            self.box_m,
         )
 
-    def with_(self, **changes: Tensor) -> PointCloud:
+    def with_(self, *, box_m: Box | None = None, **changes: Tensor) -> PointCloud:
         """A copy with some fields replaced."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        kept = box_m if "xyz_m" in changes else self.box_m
+        return replace(self, box_m=kept, **changes)  # type: ignore[arg-type]
 
     @classmethod
     def from_scene(
@@ -81,6 +103,7 @@ class PointCloud:
             normal=rows_of(scene.normal),
             label=_moved(label, torch.device(device)),
             vertex=torch.arange(count, device=device),
+            box_m=bounding_box(torch.from_numpy(scene.xyz_m)),
         )
 
 

@@ -39,7 +39,6 @@ class Processes:
         """Element-wise sum over the processes; ``values`` stay as they are."""
         if self.world == 1:
             return values
-        # A copy also where the values lie on the device already: they are the caller's.
         total = values.to(self.device, copy=True)
         dist.all_reduce(total)
         return total

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pointseg.core.labels import IGNORE
+from pointseg.core.take import take_rows
 
 __all__ = ["IGNORE", "MAIN", "Branch", "Supervised", "drop_unlabelled"]
 
@@ -96,11 +97,11 @@ def drop_unlabelled(
     """
     rows = _labelled_rows(labels, branches[0].logits.shape[1]) if labelled is None else labelled
     return Supervised(
-        branches=tuple(replace(branch, logits=branch.logits[rows]) for branch in branches),
+        branches=tuple(replace(branch, logits=take_rows(branch.logits, rows)) for branch in branches),
         labels=labels[rows],
         sample=sample[rows],
         num_samples=num_samples,
-        features=features[rows],
+        features=take_rows(features, rows),
         classifier_weight=classifier_weight,
         progress=progress,
     )

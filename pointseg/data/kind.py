@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from pydantic import Field
@@ -21,7 +22,10 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.data.reader import SceneReader
 from pointseg.data.source import Source
+from pointseg.data.tune import with_tune_split
 from pointseg.formats.submission import SubmissionCheck
+
+S = TypeVar("S", bound=Source)
 
 #: Test-time views that every kind of data offers.
 NUM_VIEWS = 8
@@ -113,6 +117,9 @@ class Kind(Config):
         repeat_threshold: scenes with a class that fewer than this share of the scenes hold come more
             often, see ``pointseg.training.sampling``; an epoch has as many scenes as without. None: all
             scenes alike.
+        tune_share: share of the training scenes that is set apart as split ``tune``, see
+            ``pointseg.data.tune``; None sets none apart. ``val_split: tune`` compares settings on it.
+        tune_seed: of that cut.
 
     Attributes:
         kind: what it is called; networks say which kind they are for.
@@ -131,6 +138,15 @@ class Kind(Config):
     val_split: str | None = "val"
     passes: int = Field(default=1, ge=1)
     repeat_threshold: float | None = Field(default=None, gt=0, le=1)
+    tune_share: float | None = Field(default=None, gt=0, lt=1)
+    tune_seed: int = Field(default=0, ge=0)
+
+    def cut(self, source: S) -> S:
+        """A data set with the tune split that is asked for."""
+        if self.tune_share is None:
+            return source
+        entries = with_tune_split(source.entries, self.train_split, self.tune_share, self.tune_seed)
+        return replace(source, entries=entries)
 
     @abstractmethod
     def open(self) -> Source:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from pointseg.core.derived_labels import DerivedLabels
 from pointseg.core.labels import LabelSpace
 from pointseg.core.member import Member
 from pointseg.core.scene import Scene
@@ -81,8 +82,12 @@ class Source:
     def num_vertices(self, name: str) -> int:
         return int(self.entry(name)["num_vertices"])
 
-    def class_statistics(self, split: str) -> ClassStatistics:
+    def class_statistics(self, split: str, derived: DerivedLabels | None = None) -> ClassStatistics:
         """Points and scenes of each class in the labelled scenes of a split, from the manifest alone.
+
+        Args:
+            split: name of the split.
+            derived: labels that follow from those of the data set, to count these instead.
 
         Raises:
             ValueError: if there is no such split or none of its scenes is labelled.
@@ -90,7 +95,10 @@ class Source:
         names = [name for name in self.scene_names(split) if self.has_labels(name)]
         if not names:
             raise ValueError(f"{self.path}: no scene of split {split!r} is labelled; it has no class counts.")
-        return count_classes([self.entries[name] for name in names], self.label_space)
+        entries = [self.entries[name] for name in names]
+        if derived is None:
+            return count_classes(entries, self.label_space)
+        return count_classes([derived.entry(entry) for entry in entries], derived.space)
 
 
 def count_classes(entries: list[Mapping[str, Any]], label_space: LabelSpace) -> ClassStatistics:

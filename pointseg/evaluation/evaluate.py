@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report, print_report
 from pointseg.formats.label_text import write_labels
+from pointseg.models.precision import Amp
+from pointseg.models.segmenter import HeadView
 from pointseg.prediction.predict import predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run
 
@@ -42,6 +44,7 @@ class Evaluation:
         views: test-time views of each scene.
         step: optimiser steps behind the weights.
         collapse: neural-collapse diagnostics over the labelled voxels.
+        heads: reports of the heads beside the main one.
     """
 
     report: Report
@@ -50,13 +53,16 @@ class Evaluation:
     views: int
     step: int
     collapse: CollapseReport
+    heads: Mapping[str, Report] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Evaluation({len(self.scenes)} scenes, {self.views} views, step {self.step}: {self.report!r})"
 
     def to_dict(self) -> dict[str, Any]:
+        heads = {name: report.to_dict() for name, report in self.heads.items()}
         return {
             **self.report.to_dict(),
+            **({"heads": heads} if heads else {}),
             "num_scenes": len(self.scenes),
             "unlabelled_scenes": list(self.unlabelled),
             "views": self.views,
@@ -74,6 +80,7 @@ def evaluate(
     data: Path | str | None = None,
     device: str = "auto",
     engine: str | None = None,
+    amp: Amp | None = None,
     json_path: Path | str | None = None,
     save_text: Path | str | None = None,
     classes: bool = False,
@@ -90,6 +97,7 @@ def evaluate(
         data: store; that of the run's configuration if None.
         device: where to run.
         engine: what convolves; as configured if None.
+        amp: type of the forward pass, ``none``, ``bf16`` or ``fp16``; as configured if None.
         json_path: file for the numbers.
         save_text: folder for text files, ``pred/<scene>.txt`` and ``gt/<scene>.txt`` in raw ids, which
             `pointseg score` reads.
@@ -108,6 +116,7 @@ def evaluate(
         logit_adjustment_tau=logit_adjustment_tau,
         tau_normalisation=tau_normalisation,
         engine=engine,
+        amp=amp,
     )
     store = run.open_data(None if data is None else Path(data))
     if store.label_space != run.label_space:
@@ -124,6 +133,8 @@ def evaluate(
         )
     views = views or run.experiment.evaluate.views
     confusion = Confusion(run.label_space.num_classes)
+    derived = run.experiment.derived_labels(run.label_space)
+    others = {head: Confusion(labels.space.num_classes) for head, labels in derived.items()}
     watch = CollapseWatch(run.segmenter, run.label_space, run.device)
     with watch.watching():
         for scene, prediction in predict_store(run, store, labelled, views=views):
@@ -131,9 +142,15 @@ def evaluate(
             confusion.update(run.label_space.encode(scene.raw_label), prediction.train_index)
             if save_text is not None:
                 _save_text(Path(save_text), run, scene, prediction)
+    for head, labels in derived.items():
+        of_head = replace(run, segmenter=HeadView(run.segmenter, head))  # type: ignore[arg-type]
+        for scene, prediction in predict_store(of_head, store, labelled, views=views):
+            assert scene.raw_label is not None
+            others[head].update(labels.encode(scene.raw_label), prediction.train_index)
     report = Report.from_confusion(confusion, run.label_space)
     unlabelled = tuple(name for name in names if name not in set(labelled))
-    result = Evaluation(report, tuple(labelled), unlabelled, views, run.step, watch.report())
+    reports = {head: Report.from_confusion(others[head], labels.space) for head, labels in derived.items()}
+    result = Evaluation(report, tuple(labelled), unlabelled, views, run.step, watch.report(), reports)
     _show(result, split, store, classes=classes)
     if json_path is not None:
         about = {"run": str(run_folder), "split": split, "checkpoint": checkpoint}
@@ -181,6 +198,8 @@ def _show(result: Evaluation, split: str, store: Source, *, classes: bool) -> No
     views = f"{result.views} view" + ("s" if result.views > 1 else "")
     title = f"{split}, {len(result.scenes)} {store.members}, {views}: mean IoU"
     print_report(result.report, Console(), classes=classes, title=title, unit=store.unit)
+    for head, of_head in result.heads.items():
+        print_report(of_head, Console(), classes=classes, title=f"head {head}, {title}", unit=store.unit)
     print_collapse(result.collapse, Console())
     if result.unlabelled:
         Console(stderr=True).print(

@@ -76,7 +76,8 @@ class ImageData(Kind):
         """
         height, width = self.resize or self.size
         largest = self.scale[1]
-        return ImageSet.open(self.path, self.layout, self.train_split, (largest * height, largest * width))
+        read_size = (largest * height, largest * width)
+        return self.cut(ImageSet.open(self.path, self.layout, self.train_split, read_size))
 
     def check(self, augment: Sequence[Any], mix3d_p: float) -> None:
         """Raises ValueError for settings of scans."""

@@ -94,6 +94,11 @@ def join_facts(parts: Mapping[Key, Sequence[BatchFacts]]) -> dict[Key, BatchFact
         }
     )
     return {
-        key: BatchFacts(*(joined[key, name] for name in names), progress=facts[0].progress)
+        key: BatchFacts(
+            rows=joined[key, "rows"],
+            samples=joined[key, "samples"],
+            shares=joined[key, "shares"],
+            progress=facts[0].progress,
+        )
         for key, facts in parts.items()
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pointseg.core.rows import MAIN
 from pointseg.losses.base import LossConfig
 
 #: Name of the classification loss that a method replaces.
-MAIN = "main"
+MAIN_LOSS = "main"
 #: What it is where nobody says anything.
 DEFAULT: Mapping[str, Any] = {"type": "cross_entropy"}
 
@@ -32,11 +33,11 @@ def make_room(
         adds: whether the layer adds to what is there, the default included.
     """
     if not below:
-        return {MAIN: dict(DEFAULT)} if adds else None
-    if MAIN in below or MAIN not in above:
+        return {MAIN_LOSS: dict(DEFAULT)} if adds else None
+    if MAIN_LOSS in below or MAIN_LOSS not in above:
         return dict(below)
     main = next((name for name, term in below.items() if trains_classifier(term, table)), None)
-    return {MAIN if name == main else name: term for name, term in below.items()}
+    return {MAIN_LOSS if name == main else name: term for name, term in below.items()}
 
 
 def with_main(losses: Mapping[str, Any], table: Mapping[str, type[LossConfig]]) -> dict[str, Any]:
@@ -47,14 +48,16 @@ def with_main(losses: Mapping[str, Any], table: Mapping[str, type[LossConfig]]) 
     """
     if losses and not any(losses.values()):
         raise ValueError("losses: none is left; give one, such as losses.main.type=cross_entropy")
-    if MAIN in losses or any(trains_classifier(term, table) for term in losses.values()):
+    if MAIN_LOSS in losses or any(trains_classifier(term, table) for term in losses.values()):
         return dict(losses)
-    return {MAIN: dict(DEFAULT), **losses}
+    return {MAIN_LOSS: dict(DEFAULT), **losses}
 
 
 def trains_classifier(term: Any, table: Mapping[str, type[LossConfig]]) -> bool:
-    """Whether a term, as YAML says it or built, is a classification loss."""
+    """Whether a term, as YAML says it or built, is a classification loss of the main head."""
     if isinstance(term, LossConfig):
-        return term.trains_classifier
-    options = table.get(str(term.get("type"))) if isinstance(term, Mapping) else None
+        return term.trains_classifier and term.head == MAIN
+    if not isinstance(term, Mapping) or term.get("head", MAIN) != MAIN:
+        return False
+    options = table.get(str(term.get("type")))
     return options is not None and options.trains_classifier

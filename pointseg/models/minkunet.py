@@ -218,6 +218,8 @@ class MinkUNet(nn.Module):
 
     def _levels(self, x: SparseTensor) -> SparseTensor:
         """The U-Net on a sorted grid, whose kernel maps are the quickest."""
+        if x.grid.device.type != "cpu":
+            x.grid.coarsen_by_two(4)
         out = convolve_normalised(self.conv0p1s1, self.bn0, x)
         skips = [out]
         for i, stride in enumerate((1, 2, 4, 8), start=1):

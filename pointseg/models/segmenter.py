@@ -13,6 +13,7 @@ from pointseg.core.batch import Batch, labels_of
 from pointseg.core.prediction import FeatureMap, Prediction
 from pointseg.core.rows import MAIN
 from pointseg.models.heads import Head, HeadConfig, LinearHeadConfig, follow_norms
+from pointseg.models.precision import EXACT, Precision
 from pointseg.sparse.engines import AUTO, using_engine
 
 
@@ -25,6 +26,7 @@ class Segmenter(nn.Module):
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
         engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
+        precision: in which types it computes in evaluation mode; in training that is the step's affair.
         others: name -> number of classes and options of further heads on the same features.
 
     Attributes:
@@ -42,11 +44,13 @@ class Segmenter(nn.Module):
         head: HeadConfig | None = None,
         *,
         engine: str = AUTO,
+        precision: Precision = EXACT,
         others: Mapping[str, tuple[int, HeadConfig]] | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.engine = engine
+        self.precision = precision
         self.num_classes = num_classes
         channels = int(backbone.out_channels)  # type: ignore[arg-type]
         self.head = (head or LinearHeadConfig()).build(channels, num_classes)
@@ -104,6 +108,17 @@ class Segmenter(nn.Module):
             progress: share of the training that is done.
             present: head -> (K,) bool, classes with a row in the whole batch of the step; see Head.
         """
+        with nullcontext() if self.training else self.precision.used_on(batch.labels.device):
+            predictions = self._of_all_heads(batch, progress, present or {})
+        main = predictions.pop(MAIN)
+        if not self.training and self.evaluation_offset is not None:
+            first = replace(main.branches[0], logits=main.logits + self.evaluation_offset)
+            main = replace(main, branches=(first, *main.branches[1:]))
+        return replace(main, others=predictions) if predictions else main
+
+    def _of_all_heads(
+        self, batch: Batch, progress: float, present: Mapping[str, Tensor]
+    ) -> dict[str, Prediction]:
         with nullcontext() if self.engine == AUTO else using_engine(self.engine), self._gradients():
             found: Tensor | FeatureMap = self.backbone.rows(batch)  # type: ignore[operator]
         features = found.rows if isinstance(found, FeatureMap) else found
@@ -111,13 +126,9 @@ class Segmenter(nn.Module):
         for name, head in self.heads.items():
             # Only a head that trains may look at labels, and not every data set has those of each head.
             labels = labels_of(batch, name) if self.training or name == MAIN else batch.labels
-            made: Prediction = head(features, labels, progress, (present or {}).get(name))
+            made: Prediction = head(features, labels, progress, present.get(name))
             predictions[name] = made.enlarged(found) if isinstance(found, FeatureMap) else made
-        main = predictions.pop(MAIN)
-        if not self.training and self.evaluation_offset is not None:
-            first = replace(main.branches[0], logits=main.logits + self.evaluation_offset)
-            main = replace(main, branches=(first, *main.branches[1:]))
-        return replace(main, others=predictions) if predictions else main
+        return predictions
 
     def _gradients(self) -> AbstractContextManager[object]:
         """None while a backbone trains that is frozen whole: it folds its norms and keeps no activations."""

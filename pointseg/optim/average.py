@@ -23,7 +23,9 @@ class WeightAverage(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
-        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
+        device = next(network.parameters()).device
+        # Where the weights are: a counter of the host would be copied to a GPU and back in every step.
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64, device=device))
 
     @torch.no_grad()
     def update(self, network: nn.Module, *, unless: Tensor | None = None) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
+from pointseg.models.precision import Amp
 from pointseg.prediction.predict import predict_scene
 from pointseg.runs.checkpoint import load_run
 from pointseg.runs.folder import RunFolder
@@ -32,6 +33,7 @@ def predict_file(
     checkpoint: Literal["best", "last"] = "best",
     device: str = "auto",
     engine: str | None = None,
+    amp: Amp | None = None,
     console: Console | None = None,
 ) -> ScenePrediction:
     """Label the points or pixels of a file with a trained network.
@@ -49,6 +51,7 @@ def predict_file(
         checkpoint: ``best`` or ``last``.
         device: see :func:`pointseg.runs.checkpoint.load_run`.
         engine: what convolves; as configured if None.
+        amp: type of the forward pass, ``none``, ``bf16`` or ``fp16``; as configured if None.
         console: for the table of the classes that were found.
 
     Raises:
@@ -65,7 +68,7 @@ def predict_file(
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder to write {output.name} into.")
     file = kind.read_file(source)
-    trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
+    trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
     prediction = predict_scene(trained, file.scene, views=views, max_tile_points=max_points)
     labels = trained.label_space
     file.write_labelled(output, prediction, labels, keep_colors=keep_colors)

@@ -16,6 +16,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
+from pointseg.models.precision import Amp, check_amp
 from pointseg.models.segmenter import Segmenter
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine, known_engine
@@ -87,6 +88,7 @@ def load_run(
     logit_adjustment_tau: float | None = None,
     tau_normalisation: float | None = None,
     engine: str | None = None,
+    amp: Amp | None = None,
 ) -> TrainedRun:
     """The network of a RUN folder, ready for :func:`pointseg.prediction.predict.predict_scene`.
 
@@ -97,6 +99,7 @@ def load_run(
         logit_adjustment_tau: strength of the post-hoc logit adjustment; as configured if None.
         tau_normalisation: that of the post-hoc normalisation of the classifier; as configured if None.
         engine: what convolves, see pointseg.sparse.ENGINES; as configured if None.
+        amp: type of the forward pass, ``none``, ``bf16`` or ``fp16``; as configured if None.
 
     Raises:
         FileNotFoundError: if there is no run, or it has not saved a checkpoint yet.
@@ -108,15 +111,19 @@ def load_run(
     folder = RunFolder(path)
     experiment, label_space = folder.read_experiment(), folder.read_label_space()
     updates: dict[str, Any] = {"model": experiment.model.trained()}
-    post_hoc = {"logit_adjustment_tau": logit_adjustment_tau, "tau_normalisation": tau_normalisation}
-    changes = {key: value for key, value in post_hoc.items() if value is not None}
-    if changes:
-        updates["evaluate"] = changed(experiment.evaluate, **changes)
+    asked = {
+        "logit_adjustment_tau": logit_adjustment_tau,
+        "tau_normalisation": tau_normalisation,
+        "amp": amp,
+    }
+    if given := {name: value for name, value in asked.items() if value is not None}:
+        updates["evaluate"] = changed(experiment.evaluate, **given)
     if engine is not None:
         updates["engine"] = known_engine(engine)
     experiment = changed(experiment, **updates)
     chosen = choose_device(device)
     check_engine(experiment.engine, chosen)
+    check_amp(experiment.evaluate.amp, chosen, option="evaluate.amp")
     file = folder.best if checkpoint == "best" and folder.best.is_file() else folder.last
     state = load_checkpoint(file, chosen)
     pipeline = experiment.build_pipeline(label_space, chosen)

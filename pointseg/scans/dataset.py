@@ -54,7 +54,7 @@ class StoreData(Kind):
         Raises:
             FileNotFoundError: if there is none at ``path``.
         """
-        return Store.open(self.path)
+        return self.cut(Store.open(self.path))
 
     def check(self, augment: Sequence[TransformConfig], mix3d_p: float) -> None:
         """Raises ValueError for transforms in an order that cannot be."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pointseg.scans.transforms.base import coin
 from pointseg.scans.voxelize import group_by_voxel
 
 
@@ -38,7 +39,7 @@ def mix_pairs(samples: Sequence[Sample], p: float, generators: Sequence[torch.Ge
     Args:
         samples: the samples of a batch; a last one without a partner stays as it is.
         p: probability that a pair is mixed.
-        generators: at least one for each pair.
+        generators: at least one for each pair, of the host.
 
     Source: Nekrasov et al., Mix3D, 3DV 2021. Public code flips one coin for a whole batch; here each pair has
     its own, with the same expectation and less spread.
@@ -47,7 +48,7 @@ def mix_pairs(samples: Sequence[Sample], p: float, generators: Sequence[torch.Ge
     for start in range(0, len(samples), 2):
         pair = samples[start : start + 2]
         generator = generators[start // 2]
-        if len(pair) == 2 and bool(torch.rand((), generator=generator, device=generator.device) < p):
+        if len(pair) == 2 and coin(p, generator):
             mixed.append(mix(pair[0], pair[1], generator))
         else:
             mixed.extend(pair)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ from pointseg.scans.transforms import SphereCrop, Transform, TransformConfig, Vo
 from pointseg.scans.transforms.geometric import mirror, rotate_vectors
 from pointseg.scans.voxelize import voxelize
 
+#: Where random numbers are drawn: what the host knows it need not ask a device for.
+HOST = torch.device("cpu")
 # Streams of random numbers: those of a scene never depend on whether or how often pairs are mixed.
 _SCENE_STREAM, _PAIR_STREAM = 0, 1
 
@@ -95,14 +98,14 @@ class ScenePipeline:
         on_voxels: list[Transform] = [*self.on_voxels, *([self.budget] if self.budget else [])]
         samples = []
         for position, scene in enumerate(scenes):
-            generator = seeded_generator(self.device, seed, _SCENE_STREAM, position)
+            generator = seeded_generator(HOST, seed, _SCENE_STREAM, position)
             cloud = self.upload(scene)
             for transform in on_points:
                 cloud = transform(cloud, generator)
             samples.append(self._sample(cloud, on_voxels, generator, turn=None))
         if self.mix3d_p > 0.0:
             pairs = (len(samples) + 1) // 2
-            generators = [seeded_generator(self.device, seed, _PAIR_STREAM, i) for i in range(pairs)]
+            generators = [seeded_generator(HOST, seed, _PAIR_STREAM, i) for i in range(pairs)]
             samples = mix_pairs(samples, self.mix3d_p, generators)
         return collate(samples)
 
@@ -131,7 +134,7 @@ class ScenePipeline:
         """
         if not 0 <= view < NUM_VIEWS:
             raise ValueError(f"view must be 0..{NUM_VIEWS - 1}; got {view}.")
-        unused = torch.Generator(self.device)
+        unused = torch.Generator()
         samples = []
         for uploaded in clouds:
             cloud = turn_to_view(uploaded, view)
@@ -154,13 +157,14 @@ class ScenePipeline:
             ValueError: for a coordinate that is not finite, or normals that are asked for and not there.
         """
         check_scene_has(self.features, scene)
-        cloud = PointCloud.from_scene(scene, self.label_space, self.device)
-        if not bool(torch.isfinite(cloud.xyz_m).all()):
-            bad = int((~torch.isfinite(cloud.xyz_m)).any(dim=1).sum())
+        # Before they are on the device, which would have to be waited for.
+        finite = np.isfinite(scene.xyz_m).all(axis=1)
+        if not finite.all():
             raise ValueError(
-                f"{scene.name}: {bad} of {cloud.num_points} points have a NaN or infinite coordinate. "
-                "Remove them or prepare the scene again."
+                f"{scene.name}: {np.count_nonzero(~finite)} of {len(finite)} points have a NaN or infinite "
+                "coordinate. Remove them or prepare the scene again."
             )
+        cloud = PointCloud.from_scene(scene, self.label_space, self.device)
         return cloud.with_(color=torch.full_like(cloud.color, NO_COLOR)) if scene.rgb is None else cloud
 
     def _sample(

@@ -25,11 +25,12 @@ ENGINES: dict[str, tuple[str, str]] = {
     "torch": ("pointseg.sparse.backends.block_products", "BlocksBackend"),
     "triton": ("pointseg.sparse.backends.triton.backend", "TritonBackend"),
     "reference": ("pointseg.sparse.backends.reference", "ReferenceBackend"),
+    "spconv_triton": ("pointseg.sparse.backends.spconv_triton", "SpconvTritonBackend"),
     "spconv": ("pointseg.sparse.backends.spconv", "SpconvBackend"),
     "minkowski": ("pointseg.sparse.backends.minkowski", "MinkowskiBackend"),
 }
 #: Engines that ``auto`` may take, best first.
-AUTOMATIC = ("native", "torch", "triton", "reference")
+AUTOMATIC = ("native", "torch", "triton", "spconv_triton", "spconv", "reference")
 
 _log = logging.getLogger(__name__)
 #: The setting of the whole program, and that of a ``with`` block, which other threads do not see.
@@ -106,7 +107,7 @@ def using_engine(name: str) -> Iterator[None]:
 def current_engine(device: torch.device | str) -> str:
     """The name of the engine that convolves on a device."""
     setting = engine_setting()
-    return _choose(torch.device(device).type) if setting == AUTO else setting
+    return _choose(torch.device(device)) if setting == AUTO else setting
 
 
 def current_backend(device: torch.device) -> Backend:
@@ -115,8 +116,21 @@ def current_backend(device: torch.device) -> Backend:
 
 
 @cache
-def _choose(device_type: str) -> str:
-    device = torch.device(device_type)
-    name = next(name for name in AUTOMATIC if backend(name).unavailable(device) is None)
-    _log.info("engine on %s: %s", device_type, name)
-    return name
+def _choose(device: torch.device) -> str:
+    # Proofs convolve, so they know of grids and maps, which know of engines.
+    from pointseg.sparse.proof import unproven
+
+    for name in AUTOMATIC:
+        if backend(name).unavailable(device) is not None:
+            continue
+        reason = unproven(name, backend(name), device)
+        if reason is None:
+            _log.info("engine on %s: %s", device, name)
+            return name
+        _log.warning(
+            "engine: %s is wrong on this GPU (%s) and is not used. Please report this line together with "
+            "what `pointseg doctor` prints.",
+            name,
+            reason,
+        )
+    raise AssertionError("plain torch runs everywhere")

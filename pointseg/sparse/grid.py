@@ -6,9 +6,10 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pointseg.sparse.kernel_map import KernelMap
-from pointseg.sparse.keys import KeyLayout, bounds_of
+from pointseg.sparse.keys import Bounds, KeyLayout
 from pointseg.sparse.voxels import Geometry, Voxels, coarse_bounds
 
 
@@ -37,12 +38,11 @@ class Grid:
             raise ValueError(f"The stride of a grid must be at least 1; got {stride}.")
         if stride > 1 and bool((coords[:, 1:] % stride != 0).any()):
             raise ValueError(f"A grid of stride {stride} needs coordinates that are multiples of {stride}.")
-        bounds = bounds_of(coords)
-        keys = KeyLayout.around([bounds]).pack(coords)
-        is_sorted = bool((keys[1:] > keys[:-1]).all())
+        bounds, is_sorted = _bounds_and_order(coords)
+        layout = KeyLayout.around([bounds])
         order = None
         if not is_sorted:
-            keys, order = keys.sort()
+            keys, order = layout.pack(coords).sort()
             twice = int((keys[1:] == keys[:-1]).sum())
             if twice:
                 raise ValueError(
@@ -112,13 +112,38 @@ class Grid:
         if factor == 1:
             return self
         if factor not in self._coarser:
-            stride = self.stride * factor
-            floored = self.coords.clone()
-            floored[:, 1:] = torch.div(self.coords[:, 1:], stride, rounding_mode="floor") * stride
-            layout = KeyLayout.around([coarse_bounds(self.voxels.bounds, stride)])
-            coords = layout.unpack(torch.unique(layout.pack(floored)))
-            self._coarser[factor] = Grid._trusted(self.voxels.coarser(coords, stride))
+            layout, keys = self._coarse_keys(self.stride * factor)
+            coords = layout.unpack(torch.unique(keys))
+            self._coarser[factor] = Grid._trusted(self.voxels.coarser(coords, self.stride * factor))
         return self._coarser[factor]
+
+    def coarsen_by_two(self, times: int) -> None:
+        """Make the grids that ``coarsen(2)``, ``coarsen(2).coarsen(2)``, ... will give, with one question.
+
+        The host has to know how many voxels each has: one after the other they would let a GPU wait as often.
+
+        Args:
+            times: how many grids.
+        """
+        if not len(self) or not times:
+            return
+        made = [self._coarse_keys(self.stride << level) for level in range(1, times + 1)]
+        keys = [packed.sort().values for _, packed in made]
+        # The number of each key's voxel, from 1.
+        ranks = [functional.pad(k[1:] != k[:-1], (1, 0), value=True).cumsum(0) for k in keys]
+        sizes: list[int] = torch.stack([rank[-1] for rank in ranks]).tolist()
+        grid = self
+        for (layout, _), packed, rank, size in zip(made, keys, ranks, sizes, strict=True):
+            first = torch.searchsorted(rank, torch.arange(1, size + 1, device=self.device))
+            voxels = grid.voxels.coarser(layout.unpack(packed[first]), grid.stride * 2)
+            grid = grid._coarser.setdefault(2, Grid._trusted(voxels))
+
+    def _coarse_keys(self, stride: int) -> tuple[KeyLayout, Tensor]:
+        """Keys of the voxels of a larger stride in which the rows lie, and how they are packed."""
+        floored = self.coords.clone()
+        floored[:, 1:] = torch.div(self.coords[:, 1:], stride, rounding_mode="floor") * stride
+        layout = KeyLayout.around([coarse_bounds(self.voxels.bounds, stride)])
+        return layout, layout.pack(floored)
 
     def kernel_map(self, target: Grid, kernel_size: int, dilation: int = 1) -> KernelMap:
         """Pairs (row of this grid, row of ``target``) for every tap of a kernel; memoised, found when used.
@@ -152,3 +177,18 @@ class Grid:
         order = None if self.order is None else self.order.to(device)
         moved = Voxels(self.coords.to(device), order, self.stride, known_bounds=self.voxels.bounds)
         return Grid._trusted(moved)
+
+
+def _bounds_and_order(coords: Tensor) -> tuple[Bounds | None, bool]:
+    """Bounds of (N, 4) coordinates, and whether they rise row by row; the host waits once for both."""
+    if not len(coords):
+        return None, True
+    before, after = coords[:-1].unbind(dim=1), coords[1:].unbind(dim=1)
+    rises = after[3] > before[3]
+    for axis in (2, 1, 0):
+        rises = (after[axis] > before[axis]) | ((after[axis] == before[axis]) & rises)
+    low, high = torch.aminmax(coords, dim=0)
+    *bounds, is_sorted = torch.cat([low, high, rises.all()[None].int()]).tolist()
+    return ((bounds[0], bounds[1], bounds[2], bounds[3]), (bounds[4], bounds[5], bounds[6], bounds[7])), bool(
+        is_sorted
+    )

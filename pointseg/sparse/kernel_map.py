@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pointseg.sparse.keys import KeyLayout
 from pointseg.sparse.native_maps import can_find_pairs, find_sorted_pairs
-from pointseg.sparse.neighbours import exchanged_table, neighbour_table, pairs_of
+from pointseg.sparse.neighbours import Neighbours, exchanged_table, neighbour_table, pairs_of
 from pointseg.sparse.voxels import Geometry
 
 
@@ -41,24 +41,22 @@ class KernelMap:
     Args:
         geometry: voxels of both sides and the kernel.
         find: finds the pairs; called once, if at all.
-        look_up: finds the same as a table, see :mod:`pointseg.sparse.neighbours`; called once, if at all.
+        look_up: the same as a table.
 
     Attributes:
         plans: memory of the engines, keyed by their name.
     """
 
-    def __init__(
-        self, geometry: Geometry, find: Callable[[], TapPairs], look_up: Callable[[], Tensor]
-    ) -> None:
+    def __init__(self, geometry: Geometry, find: Callable[[], TapPairs], look_up: Neighbours) -> None:
         self.geometry = geometry
         self.plans: dict[str, Any] = {}
         self._pairs = cache(find)
-        self._neighbours = cache(look_up)
+        self._neighbours = look_up
 
     @classmethod
     def of(cls, geometry: Geometry) -> KernelMap:
         """The map of a convolution from a finer grid, or the same one; not of a transposed one."""
-        look_up = cache(partial(neighbour_table, geometry))
+        look_up = Neighbours(partial(neighbour_table, geometry))
         on_cpu = geometry.source.coords.device.type == "cpu"
         return cls(
             geometry, partial(find_pairs, geometry) if on_cpu else partial(_pairs_of, look_up), look_up
@@ -72,6 +70,10 @@ class KernelMap:
     def neighbours(self) -> Tensor:
         """(T, M) int32: the source row that meets a target row under a tap, -1 where none does."""
         return self._neighbours()
+
+    def keep_sorted(self, table: Tensor, rows: Tensor) -> None:
+        """Keep the neighbours as an engine has sorted them and in no other form, see :class:`Neighbours`."""
+        self._neighbours.keep_sorted(table, rows)
 
     @property
     def source(self) -> Tensor:
@@ -117,7 +119,7 @@ class KernelMap:
     @cached_property
     def _transposed(self) -> KernelMap:
         # Holds on to what finds these pairs, not to this map: maps in a circle would outlive the scene.
-        look_up = cache(partial(_exchanged_table, self._neighbours, self.num_source))
+        look_up = Neighbours(partial(_exchanged_table, self._neighbours, self.num_source))
         on_cpu = self.geometry.source.coords.device.type == "cpu"
         find = partial(_exchange, self._pairs) if on_cpu else partial(_pairs_of, look_up)
         return KernelMap(self.geometry.exchanged(), find, look_up)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,40 @@ from pointseg.sparse.voxels import Geometry, coarse_bounds
 
 #: Grids up to this stride share one layout of their keys.
 _COARSEST = 64
+
+
+class Neighbours:
+    """The table of a kernel map, found when first asked for; of 125 taps and 1.2 M voxels it is 600 MB.
+
+    An engine that keeps a sorted copy says so: then that is the only one in memory, and who asks for the
+    table itself gets it out of the copy, each time anew.
+
+    Args:
+        find: gives the (T, M) int32 table; called once, if at all.
+    """
+
+    def __init__(self, find: Callable[[], Tensor]) -> None:
+        self._find = find
+        self._table: Tensor | None = None
+        self._sorted: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self) -> Tensor:
+        if self._sorted is not None:
+            table, rows = self._sorted
+            unsorted = table.new_empty(table.shape[0], len(rows))
+            return unsorted.index_copy_(1, rows.long(), table[:, : len(rows)])
+        if self._table is None:
+            self._table = self._find()
+        return self._table
+
+    def keep_sorted(self, table: Tensor, rows: Tensor) -> None:
+        """Forget the table for one with the same columns in another order.
+
+        Args:
+            table: (T, P) with P >= M; what lies behind the M columns is not read.
+            rows: (M,) int32, the column of the table that each of the first M columns was.
+        """
+        self._table, self._sorted = None, (table, rows)
 
 
 def neighbour_table(geometry: Geometry) -> Tensor:

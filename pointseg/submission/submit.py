@@ -10,6 +10,7 @@ from rich.console import Console
 from pointseg.core.durable import move
 from pointseg.evaluation.evaluate import predict_store
 from pointseg.formats.submission import SubmissionCheck
+from pointseg.models.precision import Amp
 from pointseg.runs.checkpoint import load_run
 from pointseg.submission.check import print_remarks
 
@@ -24,6 +25,7 @@ def submit(
     data: Path | None = None,
     device: str = "auto",
     engine: str | None = None,
+    amp: Amp | None = None,
 ) -> SubmissionCheck:
     """The verb: predict a split, write the zip, check it, and only then give it its name.
 
@@ -36,6 +38,7 @@ def submit(
         data: store; that of the run's configuration if None.
         device: where to run.
         engine: what convolves; as configured if None.
+        amp: type of the forward pass, ``none``, ``bf16`` or ``fp16``; as configured if None.
 
     Raises:
         ValueError: if the result does not pass the check; it stays as ``<output>.rejected``.
@@ -43,7 +46,7 @@ def submit(
     output = Path(output)
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder; make it first.")
-    run = load_run(run_folder, checkpoint=checkpoint, device=device, engine=engine)
+    run = load_run(run_folder, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
     store = run.open_data(data)
     names = store.scene_names(split)
     rejected = output.with_name(f"{output.name}.rejected")

@@ -17,6 +17,7 @@ head draws at random (the classes that are dropped, say) is one for the step.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ class _TwoPasses:
 
     def run(self) -> StepLoss:
         for number in range(self.objective.num_ahead):
-            slots, results = self._look(lambda slots, n=number: self.objective.ahead(slots, n))
+            slots, results = self._look(functools.partial(self.objective.ahead, number=number))
             self.ahead.append(joined_ahead(slots, results, number))
         slots, own = self._look(self.objective.sums)
         joined = joined_sums(_added(own))

@@ -6,13 +6,14 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
 
 from pointseg.config import changed
 from pointseg.core.batch import Batch
+from pointseg.core.derived_labels import DerivedLabels
 from pointseg.core.distributed import Processes
 from pointseg.core.seeds import derived_seed
 from pointseg.core.statistics import ClassStatistics
@@ -20,6 +21,7 @@ from pointseg.data.kind import Pipeline
 from pointseg.data.reader import SceneReader
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
+from pointseg.models.precision import check_amp
 from pointseg.sparse.engines import AUTO, current_engine
 from pointseg.training.loader import BatchPlan, train_loader
 from pointseg.training.prefetch import prefetch
@@ -44,6 +46,7 @@ class TrainingJob:
         reader: reads the scenes of a batch.
         pipeline: scenes to batches, on the device.
         total_steps: steps of the whole training.
+        derived: labels of the heads beside the main one.
     """
 
     experiment: Experiment
@@ -55,6 +58,7 @@ class TrainingJob:
     reader: SceneReader
     pipeline: Pipeline
     total_steps: int
+    derived: dict[str, DerivedLabels]
 
     @classmethod
     def prepare(cls, experiment: Experiment, processes: Processes) -> TrainingJob:
@@ -66,8 +70,8 @@ class TrainingJob:
                 for, or fp16 is asked of a CPU.
         """
         data, options = experiment.data, experiment.train
-        if options.amp == "fp16" and processes.device.type != "cuda":
-            raise ValueError(f"train.amp: fp16 needs a GPU; use bf16 or none on {processes.device}.")
+        check_amp(options.amp, processes.device, option="train.amp")
+        check_amp(experiment.evaluate.amp, processes.device, option="evaluate.amp")
         store = data.open()
         train_names = labelled(store, data.train_split)
         repeat = None
@@ -96,6 +100,7 @@ class TrainingJob:
             reader=data.build_reader(store, train_names, seed=experiment.seed),
             pipeline=experiment.build_pipeline(store.label_space, processes.device),
             total_steps=total_steps,
+            derived=experiment.derived_labels(store.label_space),
         )
 
     def fresh_state(self, *, continues: bool = False) -> tuple[TrainingState, str]:
@@ -104,11 +109,20 @@ class TrainingJob:
         Args:
             continues: whether its weights come from a checkpoint, so that none are read for it.
         """
-        experiment = self.experiment
+        experiment, split = self.experiment, self.experiment.data.train_split
         if continues:
             experiment = changed(experiment, model=experiment.model.trained())
+        others = {
+            head: (self.store.class_statistics(split, labels), labels.space)
+            for head, labels in self.derived.items()
+        }
         return TrainingState.fresh(
-            experiment, self.class_statistics, self.store.label_space, self.pipeline, self.processes
+            experiment,
+            self.class_statistics,
+            self.store.label_space,
+            self.pipeline,
+            self.processes,
+            others,
         )
 
     @property
@@ -132,7 +146,11 @@ class TrainingJob:
     def _augmented(self, numbers: range) -> Iterator[Batch]:
         for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
             seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
-            yield self.pipeline.train_batch(batch.scenes, seed)
+            made = self.pipeline.train_batch(batch.scenes, seed)
+            if self.derived:
+                others = {head: labels.of(made.labels) for head, labels in self.derived.items()}
+                made = replace(made, others={**made.others, **others})  # type: ignore[type-var]
+            yield made
 
     def reading_is_due(self, state: TrainingState) -> bool:
         """Whether to look at the numbers of the steps so far: always where that costs nothing, else when they
@@ -160,6 +178,17 @@ class TrainingJob:
     def _engine(self) -> str:
         name, device = self.experiment.engine, self.processes.device
         return f"engine {current_engine(device)} (auto)" if name == AUTO else f"engine {name}"
+
+    def local_losses(self, state: TrainingState) -> str:
+        """Which losses are not those of the joined batch of a step, in one line, or "" for none."""
+        local = state.learner.objective.local
+        parts = self.processes.world * self.experiment.train.accumulate
+        if not local or parts == 1:
+            return ""
+        return (
+            f"{', '.join(local)}: local, the mean over the {parts} parts of a step's batch (processes times "
+            "micro-batches); all other losses are those of the joined batch"
+        )
 
     def headline(self, first: int) -> str:
         """What is about to happen, in one line."""

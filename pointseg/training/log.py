@@ -79,14 +79,22 @@ class RunLog:
         report: Report,
         collapse: CollapseReport,
         extra: Mapping[str, float] | None = None,
+        others: Mapping[str, Report] | None = None,
     ) -> None:
         """Mean IoUs, class IoUs and neural collapse; TensorBoard gets the confusion matrix as well.
-        ``extra`` is what callbacks say.
+
+        ``extra`` is what callbacks say; ``others`` are the reports of the other heads, which lie in the row
+        under ``heads``.
 
         Raises:
             ValueError: if a callback uses a name of ours.
         """
         summary = {**report.to_dict(), "collapse": collapse.to_dict()}
+        if others:
+            summary["heads"] = {head: other.to_dict() for head, other in others.items()}
+            for head, other in others.items():
+                if other.miou["present"] is not None:
+                    self._board.add_scalar(f"val_{head}/miou_present", other.miou["present"], step)
         self._row(step, "val", _joined(summary, extra))
         for name, value in (extra or {}).items():
             self._board.add_scalar(f"val/{name}", value, step)

@@ -85,7 +85,10 @@ class Monitor:
         self._display.validated(step, validation.report.miou["present"], is_best=is_best)
         extra = gather([callback.on_validation(step, validation) for callback in self._callbacks])
         if self._log is not None:
-            self._log.validation(step, validation.report, validation.collapse, extra)
+            self._log.validation(step, validation.report, validation.collapse, extra, validation.others)
+        for head, report in validation.others.items():
+            miou = report.miou["present"]
+            self.say(f"validation of head {head}: mIoU {'-' if miou is None else f'{100 * miou:.2f} %'}")
 
     def say(self, text: str) -> None:
         if text:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from queue import Empty, Full, Queue
 
 import torch
@@ -67,7 +68,8 @@ def _fill(
                 continue
             break
 
-    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+    # Of high priority: its small kernels go between the large ones of the network, or a batch comes too late.
+    stream = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
     try:
         # Without a stream this does nothing.
         with torch.cuda.stream(stream):
@@ -96,6 +98,17 @@ def _hand_over(batch: Batch, ready: torch.cuda.Event, device: torch.device) -> N
     """Let the device's current stream use a batch: after it is made; its memory is not reused before that."""
     stream = torch.cuda.current_stream(device)
     stream.wait_event(ready)
-    for value in vars(batch).values():
-        if isinstance(value, Tensor):
-            value.record_stream(stream)
+    for tensor in tensors_of(batch):
+        tensor.record_stream(stream)
+
+
+def tensors_of(value: object) -> Iterator[Tensor]:
+    """All tensors of a batch, those inside of what it holds included."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from tensors_of(part)
+    elif is_dataclass(value):
+        for part in vars(value).values():
+            yield from tensors_of(part)

@@ -179,15 +179,25 @@ class TrainingState:
         label_space: LabelSpace,
         pipeline: Pipeline,
         processes: Processes,
+        others: Mapping[str, tuple[ClassStatistics, LabelSpace]] | None = None,
     ) -> tuple[TrainingState, str]:
-        """The state before the first step, the same on all processes; and a notice for the user, or ""."""
+        """The state before the first step, the same on all processes; and a notice for the user, or "".
+
+        ``others`` are class counts and label space of each head beside the main one.
+        """
         torch.manual_seed(experiment.seed)
         segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
         if experiment.train.activation_checkpointing:
             segmenter.recompute_activations()
         freeze(segmenter, experiment.train.freeze)
         objective = experiment.build_objective(
-            statistics, label_space=label_space, feature_channels=segmenter.feature_channels
+            statistics,
+            label_space=label_space,
+            feature_channels=segmenter.feature_channels,
+            others={
+                head: (counts, space, segmenter.channels_of[head])
+                for head, (counts, space) in (others or {}).items()
+            },
         )
         network, notice = processes.synchronise_norms(segmenter)
         assert isinstance(network, Segmenter)

@@ -14,10 +14,10 @@ from pointseg.core.batch import Batch
 from pointseg.core.distributed import Processes
 from pointseg.core.seeds import derived_seed
 from pointseg.experiment import Experiment
+from pointseg.models.precision import AMP_TYPES
 from pointseg.training.accumulation import StepLoss, backward
 from pointseg.training.state import TrainingState
 
-_AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 #: Stream of random numbers of losses and heads; those of augmentation follow from batch numbers.
 _STEP_STREAM = 1
 
@@ -135,9 +135,9 @@ def _set_learning_rate(state: TrainingState, experiment: Experiment, total_steps
 
 
 def _autocast(amp: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    if amp not in _AMP_TYPES:
+    if amp not in AMP_TYPES:
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=_AMP_TYPES[amp])
+    return torch.autocast(device.type, dtype=AMP_TYPES[amp])
 
 
 def _clip(state: TrainingState, clip_norm: float | None) -> Tensor:

@@ -19,6 +19,7 @@ from pointseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine
 from pointseg.training.callback import Callback
+from pointseg.training.deterministic import deterministic_sums
 from pointseg.training.initial import refuse_to_replace_converted, start_from
 from pointseg.training.interrupt import StopRequest
 from pointseg.training.job import TrainingJob, set_num_threads
@@ -63,7 +64,8 @@ def train(
 ) -> TrainingResult:
     """Train a network, or continue to; under torchrun with all its processes.
 
-    On a CPU a run that was stopped and resumed gives bit for bit the weights of one that never stopped.
+    On a CPU a run that was stopped and resumed gives bit for bit the weights of one that never stopped; on a
+    GPU ``train.deterministic`` is meant to.
 
     Args:
         experiment: what to train.
@@ -80,7 +82,12 @@ def train(
             batches were not finite.
     """
     console = console or Console()
-    with _torch_as_it_was(), process_group(device) as processes, StopRequest() as stop:
+    with (
+        _torch_as_it_was(),
+        deterministic_sums(experiment.train.deterministic),
+        process_group(device) as processes,
+        StopRequest() as stop,
+    ):
         return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console, callbacks)
 
 
@@ -131,6 +138,7 @@ def _train(
         for line in notices:
             monitor.say(line)
         monitor.say(job.headline(state.step))
+        monitor.say(job.local_losses(state))
         report = _train_to_the_end(job, state, folder, monitor, stop, stop_after)
     if processes.is_main:
         _say_how_it_ended(state, job, folder, report, console)
@@ -212,6 +220,7 @@ def _validate(
         job.val_names,
         job.experiment.evaluate,
         job.processes,
+        derived=job.derived,
         should_stop=lambda: stop.requested,
         on_scene=monitor.validating,
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
+from pointseg.core.derived_labels import DerivedLabels
 from pointseg.core.distributed import Processes
+from pointseg.core.labels import LabelSpace
 from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.evaluation.collapse import CollapseReport
@@ -16,6 +18,7 @@ from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report
 from pointseg.experiment import EvaluateConfig
+from pointseg.models.segmenter import HeadView
 from pointseg.prediction.predict import predict_scenes
 
 
@@ -26,10 +29,12 @@ class Validation:
     Args:
         report: IoU and means over all vertices.
         collapse: neural-collapse diagnostics over the labelled voxels.
+        others: the same as ``report`` for each head beside the main one.
     """
 
     report: Report
     collapse: CollapseReport
+    others: Mapping[str, Report] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Validation({self.report!r})"
@@ -43,6 +48,7 @@ def validate(
     options: EvaluateConfig,
     processes: Processes,
     *,
+    derived: Mapping[str, DerivedLabels] | None = None,
     should_stop: Callable[[], bool],
     on_scene: Callable[[int, int], None],
 ) -> Validation | None:
@@ -55,11 +61,13 @@ def validate(
         names: labelled scenes; each process takes its share.
         options: test-time views and tiles.
         processes: who takes part.
+        derived: labels of the network's heads beside the main one, by name.
         should_stop: asked between scenes.
         on_scene: told (scenes done, scenes of this process).
     """
     space = store.label_space
     confusion = Confusion(space.num_classes)
+    others = {head: Confusion(labels.space.num_classes) for head, labels in (derived or {}).items()}
     watch = CollapseWatch(network, space, processes.device)
     share = names[processes.rank :: processes.world]
     for done, name in enumerate(share):
@@ -73,8 +81,25 @@ def validate(
         )
         with watch.watching():
             confusion.update(space.encode(scene.raw_label), next(predicted).train_index)
+        for head, labels in (derived or {}).items():
+            predicted = predict_scenes(
+                HeadView(network, head),
+                pipeline,
+                [scene],
+                views=options.views,
+                max_tile_points=options.max_tile_points,
+            )
+            others[head].update(labels.encode(scene.raw_label), next(predicted).train_index)
     if processes.any(should_stop())[0]:
         return None
+    return Validation(
+        _report(confusion, space, processes),
+        watch.report(processes),
+        {head: _report(others[head], labels.space, processes) for head, labels in (derived or {}).items()},
+    )
+
+
+def _report(confusion: Confusion, space: LabelSpace, processes: Processes) -> Report:
+    """Of the scenes of all processes."""
     total = processes.sum(torch.from_numpy(confusion.counts)).cpu().numpy()
-    report = Report.from_confusion(Confusion(space.num_classes, total), space)
-    return Validation(report, watch.report(processes))
+    return Report.from_confusion(Confusion(space.num_classes, total), space)

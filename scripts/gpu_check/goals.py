@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from gpu_check.convolutions import OF_THE_FIELD
 from gpu_check.record import Recorder
+
+#: Forward of a submanifold 3^3 convolution, 50,000 voxels, 256 channels, fp16, its map cached.
+#: Source: https://github.com/L-Reichardt/spconv-triton, its own tables.
+PUBLISHED_MS = {"H100": 0.11, "A100": 0.24}
 
 
 def compare_with_goals(recorder: Recorder) -> None:
@@ -30,6 +37,12 @@ def compare_with_goals(recorder: Recorder) -> None:
     few, many = step.get(100_000), step.get(2_000_000)
     if few is not None and many is not None:
         _at_most(recorder, "step of 2,000,000 voxels in steps of 100,000", many / few, 20)
+    name = torch.cuda.get_device_name(recorder.device) if recorder.device.type == "cuda" else ""
+    of_the_field = f"{OF_THE_FIELD}, 50000 voxels, 256 -> 256, fp16, triton forward"
+    for device, limit in PUBLISHED_MS.items():
+        if device in name:
+            goal = f"50,000 voxels, 256 channels, fp16: spconv-triton's on {device}, ms"
+            _at_most(recorder, goal, _ms(recorder, of_the_field), limit)
     for row in recorder.rows:
         if row["section"] == "training" and "batches/s alone" in row:
             ahead = row["batches/s alone"] / row["steps/s"]

@@ -75,6 +75,10 @@ def _run(recorder: Recorder) -> None:
         from gpu_check.convolutions import measure_convolutions
 
         measure_convolutions(recorder)
+    with recorder.section("endurance"):
+        from gpu_check.endurance import measure_endurance
+
+        measure_endurance(recorder)
     with recorder.section("checkpointing"):
         from gpu_check.networks import measure_checkpointing
 

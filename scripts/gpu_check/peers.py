@@ -21,7 +21,7 @@ def peers(recorder: Recorder, coords: Tensor, x: Tensor, grad: Tensor) -> list[E
     Their maps are made in the first call, as ours are before it.
     """
     found: list[Engine] = []
-    for name, build in (("spconv", _spconv), ("MinkowskiEngine", _minkowski)):
+    for name, build in PEERS.items():
         try:
             run = build(coords, x)
         except Exception as error:
@@ -41,10 +41,17 @@ def _backward_of(run: Callable[[], Tensor], grad: Tensor) -> Callable[[], object
 
 
 def _spconv(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
-    if x.dtype == torch.bfloat16:
-        # spconv takes float16 where we take bfloat16; both cost the same.
-        x = x.half()
-    spconv: Any = importlib.import_module("spconv.pytorch")
+    # spconv takes float16 where we take bfloat16; both cost the same.
+    return _like_spconv("spconv.pytorch", coords, x.half() if x.dtype == torch.bfloat16 else x)
+
+
+def _spconv_triton(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
+    return _like_spconv("spconv_triton.pytorch", coords, x)
+
+
+def _like_spconv(module: str, coords: Tensor, x: Tensor) -> Callable[[], Tensor]:
+    """A layer as users of spconv write it, which chooses its own algorithm: implicit GEMM where it can."""
+    spconv: Any = importlib.import_module(module)
     low = coords[:, 1:].amin(dim=0)
     shape = (coords[:, 1:].amax(dim=0) - low + 1).tolist()
     indices = torch.cat([coords[:, :1], coords[:, 1:] - low], dim=1).contiguous()
@@ -64,3 +71,11 @@ def _minkowski(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
     layer = layer.to(x.device)
     sparse = engine.SparseTensor(x.clone().requires_grad_(), coordinates=coords)
     return lambda: layer(sparse).F
+
+
+#: Engine -> what makes its layer; None where it does not take the type.
+PEERS: dict[str, Callable[[Tensor, Tensor], Callable[[], Tensor] | None]] = {
+    "spconv": _spconv,
+    "spconv-triton": _spconv_triton,
+    "MinkowskiEngine": _minkowski,
+}

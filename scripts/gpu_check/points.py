@@ -86,7 +86,7 @@ def measure_points(recorder: Recorder) -> None:
 def _measure_size(recorder: Recorder, num_points: int) -> None:
     scene = scene_of(num_points)
     cloud = PointCloud.from_scene(scene, label_space(), recorder.device)
-    generator = torch.Generator(recorder.device).manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     steps: dict[str, Callable[[], object]] = {}
     for transform in TRANSFORMS:
         always = changed(transform, p=1.0) if isinstance(transform, RandomTransform) else transform

@@ -32,7 +32,12 @@ class Sheet:
     tera_bytes: float
 
 
-H200 = Sheet("H200 SXM", {"float32": 67.0, "tf32": 494.0, "bf16": 989.0}, 4.8)
+_HOPPER = {"float32": 67.0, "tf32": 494.0, "bf16": 989.0}
+SHEETS = (
+    Sheet("H200 SXM", _HOPPER, 4.8),
+    Sheet("H100 SXM", _HOPPER, 3.35),
+    Sheet("A100 SXM, 80 GB", {"float32": 19.5, "tf32": 156.0, "bf16": 312.0}, 2.04),
+)
 #: Bytes of a value by precision; the counts of a workload are for two.
 _BYTES = {"float32": 4, "tf32": 4, "bf16": 2}
 
@@ -87,12 +92,11 @@ def main() -> None:
         f"\n{len(work.layers)} convolutions; {work.flop / 1e9:.0f} GFLOP; values once "
         f"{work.bytes / 1e9:.2f} GB in 16 bits, gathered once a pair {work.gathered_bytes / 1e9:.2f} GB"
     )
-    print(
-        f"\n| {H200.name}, {options.voxels:,} voxels | forward, ms | step (three times), ms |\n|---|---|---|"
-    )
-    for precision in H200.tera_flops:
-        ms = roofline_ms(work, H200, precision, paddings[0])
-        print(f"| {precision} | {ms:.2f} | {3 * ms:.2f} |")
+    print(f"\n| {options.voxels:,} voxels | forward, ms | step (three times), ms |\n|---|---|---|")
+    for sheet in SHEETS:
+        for precision in sheet.tera_flops:
+            ms = roofline_ms(work, sheet, precision, paddings[0])
+            print(f"| {sheet.name}, {precision} | {ms:.2f} | {3 * ms:.2f} |")
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "command": " ".join(sys.argv),
     }
-    for package in ("triton", "spconv", "MinkowskiEngine", "numpy"):
+    for package in ("triton", "spconv", "spconv-triton", "MinkowskiEngine", "numpy"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     if device.type == "cuda":

@@ -38,31 +38,34 @@ def measure_training(recorder: Recorder) -> None:
     """Steps per second of the real loop on a store on disk, for each type that the device trains in."""
     smoke = recorder.scale.is_smoke
     with tempfile.TemporaryDirectory() as folder, using_engine("triton"):
-        _write_store(Path(folder) / "store", scenes=2 if smoke else 16, points=150 if smoke else 150_000)
+        write_store(Path(folder) / "store", scenes=2 if smoke else 16, points=150 if smoke else 150_000)
         for amp in ("none",) if smoke else ("bf16", "none", "fp16"):
             name = f"end to end, {amp}"
             if not recorder.has_time(name):
                 return
             with recorder.may_run("training", name, ours=True), tuning(amp == "bf16"):
-                job = _job(recorder, Path(folder) / "store", amp)
+                job = job_of(recorder, Path(folder) / "store", amp)
                 recorder.add("training", name, **_steps_per_second(recorder, job))
 
 
-def _write_store(path: Path, *, scenes: int, points: int) -> None:
+def write_store(path: Path, *, scenes: int, points: int) -> None:
     writer = StoreWriter(path, label_space(), options={})
     for i in range(scenes):
         writer.add(scene_of(points, seed=i, name=f"room{i}"), "train")
     writer.finish()
 
 
-def _job(recorder: Recorder, store: Path, amp: str) -> TrainingJob:
+def job_of(
+    recorder: Recorder, store: Path, amp: str, *, steps: int = 40, device: torch.device | None = None
+) -> TrainingJob:
+    """A training on a store, of a network of test size in a smoke run."""
     smoke = recorder.scale.is_smoke
     data: dict[str, Any] = {
         "data": {"path": str(store), "val_split": None, "voxel_size_m": 2.5 if smoke else 0.02},
         "augment": _AUGMENT,
         "mix3d_p": 0.5,
         "train": {
-            "steps": 1 if smoke else 40,
+            "steps": 1 if smoke else steps,
             "batch_size": 2 if smoke else 4,
             "workers": 0 if smoke else min(8, os.cpu_count() or 1),
             "amp": amp,
@@ -71,7 +74,7 @@ def _job(recorder: Recorder, store: Path, amp: str) -> TrainingJob:
     if smoke:
         data["model"] = {"type": "minkunet", **TINY}
     experiment = load_config(Experiment, None, [], data=data)
-    return TrainingJob.prepare(experiment, Processes(0, 1, recorder.device))
+    return TrainingJob.prepare(experiment, Processes(0, 1, device or recorder.device))
 
 
 def _steps_per_second(recorder: Recorder, job: TrainingJob) -> dict[str, float]:

@@ -17,7 +17,7 @@ from pointseg.bench.memory import MemoryGuard
 from pointseg.bench.minkowski_network import OWN
 from pointseg.bench.options import BenchOptions
 from pointseg.cli import app
-from pointseg.doctor import doctor
+from pointseg.doctor import doctor, unused_gpu
 from pointseg.sparse import ENGINES
 
 QUIET = Console(quiet=True)
@@ -147,3 +147,15 @@ def test_a_network_that_minkowski_engine_has_not_is_refused_by_name():
         bench("network", BenchOptions(engines=(OWN,), variant="SpUNet"), console=QUIET)
     with pytest.raises(ValueError, match="unknown engine 'minkowski-own'; `bench conv` knows"):
         bench("conv", BenchOptions(engines=(OWN,)), console=QUIET)
+
+
+@pytest.mark.parametrize(("cuda", "word"), [(None, "is a CPU build"), ("13.0", "sees no GPU")])
+def test_the_doctor_says_why_a_gpu_is_not_used(tmp_path, monkeypatch, cuda, word):
+    driver = tmp_path / "version"
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert unused_gpu(driver=driver) is None
+    driver.write_text("NVRM version")
+    assert word in unused_gpu(driver=driver)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert unused_gpu(driver=driver) is None

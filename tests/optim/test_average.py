@@ -41,3 +41,8 @@ def test_running_statistics_are_copied_and_no_gradient_is_kept() -> None:
     torch.testing.assert_close(average.network.running_mean, norm.running_mean)
     assert int(average.network.num_batches_tracked) == 1
     assert not any(p.requires_grad for p in average.parameters())
+
+
+def test_the_counter_lies_where_the_weights_do():
+    layer = torch.nn.Linear(2, 2, device="meta")
+    assert WeightAverage(layer, decay=0.9).num_updates.device.type == "meta"

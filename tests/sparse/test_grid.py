@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 import torch
+from host_waits import HostWaits
 from oracle import coarse_coords, random_coords
 
 from pointseg.sparse import Grid
@@ -119,3 +120,42 @@ def test_a_map_onto_a_finer_grid_is_refused():
 def test_moving_to_the_same_device_keeps_the_grid():
     grid = Grid(random_coords(10))
     assert grid.to("cpu") is grid
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_all_coarser_grids_are_made_with_one_question(is_sorted):
+    alone, together = (Grid(random_coords(150, extent=20, seed=5)) for _ in range(2))
+    if is_sorted:
+        alone, together = alone.sorted()[0], together.sorted()[0]
+    with HostWaits() as waits:
+        together.coarsen_by_two(3)
+    assert waits.places.total() == 1
+    with HostWaits() as waits:
+        for _ in range(3):
+            alone, made = alone.coarsen(2), together.coarsen(2)
+            assert made.coords.tolist() == alone.coords.tolist() and made.stride == alone.stride
+            together = made
+    assert "grid.py:coarsen" in waits.places and waits.places["grid.py:coarsen"] == 3
+
+
+def test_a_grid_is_checked_with_one_question():
+    with HostWaits() as waits:
+        grid = Grid(random_coords(50, extent=9, seed=5)).sorted()[0]
+        before = waits.places.total()
+        assert Grid(grid.coords).is_sorted
+    assert waits.places.total() - before == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_sorted"),
+    [
+        ([[0, 0, 0, 0]], True),
+        ([[0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0]], True),
+        ([[0, 0, 0, 1], [0, 0, 0, 0]], False),
+        ([[0, 0, 1, 0], [0, 0, 0, 5]], False),
+        ([[1, 0, 0, 0], [0, 9, 9, 9]], False),
+        ([[0, 5, 0, 0], [0, -5, 9, 9]], False),
+    ],
+)
+def test_rows_are_sorted_by_batch_then_x_y_z(rows, is_sorted):
+    assert Grid(torch.tensor(rows, dtype=torch.int32)).is_sorted == is_sorted

@@ -1,11 +1,14 @@
 """The Triton kernels, run by Triton's interpreter, against a loop over triples in float64."""
 
+import weakref
+from importlib.util import find_spec
+
 import pytest
 import torch
 from host_waits import HostWaits
 from oracle import convolve_by_triples, kernel_triples, random_coords, weight_gradient_by_triples
 
-from pointseg.sparse import Grid, engines
+from pointseg.sparse import Grid, engines, proof
 
 pytest.importorskip("triton")
 
@@ -15,11 +18,15 @@ from pointseg.sparse.backends.triton.launch import (
     INTERPRETED,
     launch_convolution,
     launch_weight_gradient,
+    parts_of,
+    splits_of,
 )
 from pointseg.sparse.backends.triton.plan import PADDING, arrange, tap_table
 from pointseg.sparse.backends.triton.tuning import forward_tiles, weight_tiles
+from pointseg.sparse.neighbours import pairs_of
 
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
+OTHERWISE = "spconv_triton" if find_spec("spconv_triton") else "reference"
 pytestmark = pytest.mark.skipif(not INTERPRETED, reason="kernels were compiled; see scripts/gpu_check.py")
 
 
@@ -111,31 +118,79 @@ def test_float64_is_as_exact_as_ever():
     torch.testing.assert_close(TritonBackend().forward(x, weight, kernel_map), expected)
 
 
-@pytest.mark.parametrize("tile", forward_tiles(40, 72, 4))
-def test_the_size_of_a_tile_does_not_change_the_convolution(tile, monkeypatch):
-    kernel_map, triples = a_map("same", 150)
-    x, weight = random(kernel_map.num_source, 40), random(27, 40, 72)
-    monkeypatch.setattr("pointseg.sparse.backends.triton.launch.choose_tile", lambda *_: tile)
+TILES = forward_tiles(40, 150, 4)
+
+
+@pytest.mark.parametrize(("tile", "splits"), [*((tile, 1) for tile in TILES), (TILES[-1], 4)])
+def test_neither_tiles_nor_splits_change_the_convolution(tile, splits, monkeypatch):
+    kernel_map, triples = a_map("same", 90)
+    monkeypatch.setattr("pointseg.sparse.backends.triton.launch.splits_of", lambda *_: splits)
+    x, weight = random(kernel_map.num_source, 40), random(27, 40, 150)
+    monkeypatch.setattr("pointseg.sparse.backends.triton.launch.choose_tile", lambda *_, **__: tile)
     expected = convolve_by_triples(x.double(), weight.double(), triples, kernel_map.num_target)
     assert_close(TritonBackend().forward(x, weight, kernel_map), expected)
 
 
-@pytest.mark.parametrize("tile", weight_tiles(40, 72, 4))
-@pytest.mark.parametrize("chunk", [7, 64, 4096])
-def test_neither_tiles_nor_chunks_change_the_weight_gradient(tile, chunk, monkeypatch):
+PARTS = [1, 2, 7, 1]
+
+
+@pytest.mark.parametrize(("tile", "parts"), list(zip(weight_tiles(40, 72, 4), PARTS, strict=True)))
+def test_neither_tiles_nor_parts_change_the_weight_gradient(tile, parts, monkeypatch):
     kernel_map, triples = a_map("down")
     x, grad = random(kernel_map.num_source, 40), random(kernel_map.num_target, 72)
-    monkeypatch.setattr("pointseg.sparse.backends.triton.launch.choose_tile", lambda *_: tile)
+    monkeypatch.setattr("pointseg.sparse.backends.triton.launch.choose_tile", lambda *_, **__: tile)
     out = torch.empty(8, 40, 72)
-    launch_weight_gradient(x, grad, kernel_map, out, chunk=chunk)
+    launch_weight_gradient(x, grad, tap_table(kernel_map), out, parts=parts)
     assert_close(out, weight_gradient_by_triples(x.double(), grad.double(), triples, 8))
+
+
+def test_few_programs_share_their_taps_and_many_do_not():
+    # 504 rows of 256 channels in tiles of 64 x 128 are 16 programs; an H100 has 132 multiprocessors.
+    assert splits_of(16, 27) == 8
+    assert splits_of(100, 27) == 2
+    assert splits_of(200, 27) == splits_of(100_000, 27) == splits_of(1, 1) == 1
+    assert splits_of(1, 8) == 4
+
+
+def test_parts_of_a_weight_gradient_are_bounded_by_rows_and_by_programs():
+    assert parts_of(500, 27) == 1
+    assert parts_of(10_000_000, 27) == 38
+    assert parts_of(10_000_000, 27 * 64) == 1
+
+
+def test_a_backward_pass_asks_for_no_size(monkeypatch):
+    """Pairs would: the host waits for the number of each tap's."""
+    kernel_map, _ = a_map("down")
+    x, weight = random(kernel_map.num_source, 4), random(8, 4, 5)
+    monkeypatch.setattr(type(kernel_map), "pairs", property(lambda self: pytest.fail("pairs were made")))
+    TritonBackend().forward(x, weight, kernel_map)
+    TritonBackend().backward(
+        random(kernel_map.num_target, 5), x, weight, kernel_map, needs_features=True, needs_weight=True
+    )
+
+
+@pytest.mark.parametrize("kind", ["same", "down"])
+def test_a_sorted_table_is_the_only_one_that_a_map_keeps(kind):
+    kernel_map, _ = a_map(kind)
+    unsorted = kernel_map.neighbours
+    exchanged = kernel_map.transposed().neighbours
+    seen = weakref.ref(unsorted)
+    copy, pairs = unsorted.clone(), [t.clone() for t in pairs_of(unsorted)[:2]]
+    del unsorted
+    tap_table(kernel_map)
+    assert seen() is None
+    assert torch.equal(kernel_map.neighbours, copy)
+    assert all(torch.equal(*both) for both in zip(pairs, pairs_of(kernel_map.neighbours)[:2], strict=True))
+    fresh, _ = a_map(kind)
+    tap_table(fresh)
+    assert torch.equal(fresh.transposed().neighbours, exchanged)
 
 
 def test_a_tap_without_pairs_has_a_zero_gradient():
     grid = Grid(torch.tensor([[0, 0, 0, 0], [0, 4, 4, 4]], dtype=torch.int32))
     kernel_map = grid.kernel_map(grid, 3)
     out = torch.empty(27, 5, 6)
-    launch_weight_gradient(random(2, 5), random(2, 6), kernel_map, out)
+    launch_weight_gradient(random(2, 5), random(2, 6), tap_table(kernel_map), out)
     assert out[13].abs().min() > 0
     assert not out[torch.arange(27) != 13].any()
 
@@ -172,7 +227,9 @@ def test_two_tensors_convolve_as_their_concatenation(widths):
 
 
 @pytest.mark.parametrize("parts", ["bias residual relu", "bias", "residual relu"])
-def test_the_epilogue_is_that_of_the_layers_behind(parts):
+@pytest.mark.parametrize("splits", [1, 2])
+def test_the_epilogue_is_that_of_the_layers_behind(parts, splits, monkeypatch):
+    monkeypatch.setattr("pointseg.sparse.backends.triton.launch.splits_of", lambda *_: splits)
     kernel_map, triples = a_map("down")
     x, weight = random(kernel_map.num_source, 6), random(8, 6, 20)
     made = {
@@ -249,11 +306,12 @@ def test_sorted_rows_skip_more_taps_than_unsorted_ones():
 
 @pytest.mark.parametrize(
     ("capability", "interpret", "chosen"),
-    [((9, 0), "0", "triton"), ((7, 5), "0", "reference"), ((9, 0), "1", "reference")],
+    [((9, 0), "0", "triton"), ((7, 5), "0", OTHERWISE), ((9, 0), "1", "reference")],
 )
 def test_auto_takes_triton_on_a_gpu_that_can_run_it(monkeypatch, capability, interpret, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(proof, "unproven", lambda *_: None)
     monkeypatch.setenv("TRITON_INTERPRET", interpret)
     engines._choose.cache_clear()
     try:

@@ -41,7 +41,7 @@ def test_the_confusion_picture_is_dark_where_predictions_went() -> None:
     [
         ("optimizer.lrr=1", "did you mean 'lr'"),
         ("data.path=nowhere", "nowhere"),
-        ("oops", "expected key=value"),
+        ("oops", "oops: no such recipe"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_message_and_exit_code_2(

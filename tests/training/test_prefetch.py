@@ -5,8 +5,8 @@ import threading
 import pytest
 import torch
 
-from pointseg.core.batch import SceneBatch
-from pointseg.training.prefetch import prefetch
+from pointseg.core.batch import Labels, SceneBatch
+from pointseg.training.prefetch import prefetch, tensors_of
 
 CPU = torch.device("cpu")
 
@@ -61,3 +61,10 @@ def test_leaving_early_ends_the_thread_and_reads_at_most_three_batches():
     made.close()
     assert threading.active_count() == before
     assert len(read) <= 3
+
+
+def test_the_tensors_of_other_heads_are_handed_over_too():
+    numbers = [torch.full((1,), float(i)) for i in range(6)]
+    others = {"parts": Labels(numbers[4], rows=numbers[5]), "colours": Labels(numbers[3])}
+    batch = SceneBatch(*numbers[:3], names=("hall",), others=others)
+    assert sorted(tensor.item() for tensor in tensors_of(batch)) == [0, 1, 2, 3, 4, 5]

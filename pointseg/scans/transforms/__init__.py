@@ -1,7 +1,7 @@
 """Augmentations: strict configurations that are callable, ``transform(cloud, generator) -> cloud``.
 
-Everything is torch code on the cloud's own device and draws only from the generator it is given, which lives
-on the same device: a seed repeats a result whatever else the program has drawn. A list of them is written in
+Everything is torch code on the cloud's own device and draws only from the generator it is given, one of the
+host: a seed repeats a result whatever else the program has drawn. A list of them is written in
 YAML by ``type``::
 
     transforms:

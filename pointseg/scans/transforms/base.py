@@ -1,9 +1,11 @@
 """What every transform shares: the call, the coin of probability p, and draws from the caller's generator.
 
-The generator is the device's own: of one seed a GPU draws other angles and other noise than a CPU, and one
-kind of device the same ones always. (The normal numbers of a counter would differ in their last bits between
-devices too: their logarithms do.) What follows from the points of a cloud is the same everywhere, the point
-that stands for a voxel included: see counted_random.
+The generator is one of the host, wherever the cloud is: coins, angles, factors and centres are numbers that
+Python knows, so that no transform waits for a device, and of one seed they are the same on all devices. Noise
+of whole clouds is drawn where the cloud is, from a generator of the device whose seed the host draws: a GPU
+sees other noise than a CPU. (Made from a counter it would still differ in its last bits: the logarithms of
+devices do.) What follows from the points of a cloud is the same everywhere, the point that stands for a voxel
+included: see counted_random.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from pointseg.config import Config
 from pointseg.core.cloud import PointCloud
+from pointseg.core.transfer import to_device
 
 
 class Transform(Config, ABC):
@@ -32,7 +35,7 @@ class Transform(Config, ABC):
 
         Args:
             cloud: the points, P of them.
-            generator: source of all randomness; on the cloud's device.
+            generator: source of all randomness; one of the host.
         """
         return self.apply(cloud, generator) if cloud.num_points else cloud
 
@@ -53,14 +56,25 @@ class RandomTransform(Transform):
 
 def coin(p: float, generator: torch.Generator) -> bool:
     """True with probability ``p``; one number is drawn whatever ``p`` is, so that later draws do not move."""
-    return bool(torch.rand((), generator=generator, device=generator.device) < p)
+    return float(torch.rand((), generator=generator)) < p
 
 
-def uniform(low: float, high: float, generator: torch.Generator, size: tuple[int, ...] = ()) -> Tensor:
-    """Float32 numbers from [low, high) on the generator's device."""
-    return low + (high - low) * torch.rand(size, generator=generator, device=generator.device)
+def uniform(low: float, high: float, generator: torch.Generator) -> float:
+    """A number from [low, high)."""
+    return low + (high - low) * float(torch.rand((), generator=generator))
 
 
-def normal(size: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Standard normal float32 numbers on the generator's device."""
-    return torch.randn(size, generator=generator, device=generator.device)
+def uniform_row(low: float, high: float, generator: torch.Generator, device: torch.device) -> Tensor:
+    """(3,) float32 numbers from [low, high), one for each axis or channel."""
+    return to_device(low + (high - low) * torch.rand(3, generator=generator), device)
+
+
+def normal(size: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Standard normal float32 numbers on a device."""
+    return torch.randn(size, generator=of_device(generator, device), device=device)
+
+
+def of_device(generator: torch.Generator, device: torch.device) -> torch.Generator:
+    """A generator of the device whose seed is drawn from one of the host."""
+    seed = torch.randint(2**62, (), generator=generator, dtype=torch.int64)
+    return torch.Generator(device).manual_seed(int(seed))

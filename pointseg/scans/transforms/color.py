@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from pointseg.core.cloud import PointCloud
-from pointseg.scans.transforms.base import RandomTransform, normal, uniform
+from pointseg.core.transfer import to_device
+from pointseg.scans.transforms.base import RandomTransform, normal, uniform, uniform_row
 
 
 class ColorTransform(RandomTransform):
@@ -56,7 +57,7 @@ class ChromaticTranslation(ColorTransform):
     ratio: float = Field(default=0.05, ge=0.0, le=1.0)
 
     def recolor(self, color: Tensor, generator: torch.Generator) -> Tensor:
-        return color + uniform(-255.0 * self.ratio, 255.0 * self.ratio, generator, (1, 3))
+        return color + uniform_row(-255.0 * self.ratio, 255.0 * self.ratio, generator, color.device)
 
 
 class ChromaticJitter(ColorTransform):
@@ -67,7 +68,7 @@ class ChromaticJitter(ColorTransform):
     std: float = Field(default=0.05, ge=0.0)
 
     def recolor(self, color: Tensor, generator: torch.Generator) -> Tensor:
-        return color + normal((color.shape[0], 3), generator) * (255.0 * self.std)
+        return color + normal((color.shape[0], 3), generator, color.device) * (255.0 * self.std)
 
 
 class HueSaturation(ColorTransform):
@@ -122,6 +123,6 @@ def rgb_to_hsv(color: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def hsv_to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     """The inverse of :func:`rgb_to_hsv`, (P, 3) colours 0..255."""
     # Each channel is the value minus a trapezoid of the hue; the three lie a third of a turn apart.
-    place = (hue[:, None] * 6.0 + torch.tensor([5.0, 3.0, 1.0], device=hue.device)) % 6.0
+    place = (hue[:, None] * 6.0 + to_device(torch.tensor([5.0, 3.0, 1.0]), hue.device)) % 6.0
     trapezoid = torch.minimum(place, 4.0 - place).clamp(0.0, 1.0)
     return value[:, None] * (1.0 - saturation[:, None] * trapezoid)

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pointseg.core.cloud import PointCloud
-from pointseg.scans.transforms.base import RandomTransform, Transform, coin, normal, uniform
+from pointseg.core.transfer import to_device
+from pointseg.scans.transforms.base import RandomTransform, Transform, coin, normal, uniform, uniform_row
 
 
 class CenterShift(Transform):
@@ -27,9 +28,8 @@ class CenterShift(Transform):
 
     def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
         low, high = torch.aminmax(cloud.xyz_m, dim=0)
-        origin = (low + high) / 2
-        origin[2] = low[2] if self.z == "ground" else 0.0
-        return cloud.with_(xyz_m=cloud.xyz_m - origin)
+        ground = low[2:] if self.z == "ground" else torch.zeros_like(low[2:])
+        return cloud.with_(xyz_m=cloud.xyz_m - torch.cat([((low + high) / 2)[:2], ground]))
 
 
 class Rotate(RandomTransform):
@@ -42,7 +42,7 @@ class Rotate(RandomTransform):
     def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
         limit = math.radians(self.max_angle_deg)
         angle = uniform(-limit, limit, generator)
-        cosine, sine = torch.cos(angle), torch.sin(angle)
+        cosine, sine = math.cos(angle), math.sin(angle)
         axis = "xyz".index(self.axis)
         return cloud.with_(
             xyz_m=rotate_vectors(cloud.xyz_m, axis, cosine, sine),
@@ -50,7 +50,7 @@ class Rotate(RandomTransform):
         )
 
 
-def rotate_vectors(vectors: Tensor, axis: int, cosine: Tensor | float, sine: Tensor | float) -> Tensor:
+def rotate_vectors(vectors: Tensor, axis: int, cosine: float, sine: float) -> Tensor:
     """(P, 3) vectors turned counter-clockwise about a coordinate axis, seen from its positive end."""
     # No matrix product: with TF32 allowed it would round positions to 10 bits, centimetres in a room.
     first, second = (axis + 1) % 3, (axis + 2) % 3
@@ -75,10 +75,10 @@ class Scale(RandomTransform):
         return self
 
     def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
-        factor = uniform(self.low, self.high, generator, (3 if self.anisotropic else 1,))
-        scaled = cloud.with_(xyz_m=cloud.xyz_m * factor)
         if not self.anisotropic:
-            return scaled
+            return cloud.with_(xyz_m=cloud.xyz_m * uniform(self.low, self.high, generator))
+        factor = uniform_row(self.low, self.high, generator, cloud.device)
+        scaled = cloud.with_(xyz_m=cloud.xyz_m * factor)
         # A normal is a plane, not an arrow: it goes with the inverse of the scale. Undefined ones stay zero.
         return scaled.with_(normal=torch.nn.functional.normalize(cloud.normal / factor, dim=1))
 
@@ -104,8 +104,7 @@ class Flip(RandomTransform):
 
 def mirror(cloud: PointCloud, axis: int) -> PointCloud:
     """Negate one coordinate of positions and normals."""
-    sign = torch.ones(3, device=cloud.device)
-    sign[axis] = -1.0
+    sign = to_device(torch.tensor([-1.0 if place == axis else 1.0 for place in range(3)]), cloud.device)
     return cloud.with_(xyz_m=cloud.xyz_m * sign, normal=cloud.normal * sign)
 
 
@@ -117,5 +116,5 @@ class Jitter(RandomTransform):
     clip_m: float = Field(default=0.02, ge=0.0)
 
     def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
-        noise = normal((cloud.num_points, 3), generator) * self.sigma_m
+        noise = normal((cloud.num_points, 3), generator, cloud.device) * self.sigma_m
         return cloud.with_(xyz_m=cloud.xyz_m + noise.clamp(-self.clip_m, self.clip_m))

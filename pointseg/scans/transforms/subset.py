@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from pointseg.core.cloud import PointCloud
-from pointseg.scans.transforms.base import RandomTransform
+from pointseg.scans.transforms.base import RandomTransform, of_device
 
 
 class RandomDropout(RandomTransform):
@@ -22,7 +22,9 @@ class RandomDropout(RandomTransform):
 
     def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
         keep = max(1, int(cloud.num_points * (1.0 - self.ratio)))
-        rows = torch.randperm(cloud.num_points, generator=generator, device=cloud.device)[:keep]
+        rows = torch.randperm(
+            cloud.num_points, generator=of_device(generator, cloud.device), device=cloud.device
+        )[:keep]
         return cloud.select(rows.sort().values)
 
 
@@ -62,14 +64,14 @@ class CuboidCrop(RandomTransform):
 
     def apply(self, cloud: PointCloud, generator: torch.Generator) -> PointCloud:
         offset = (cloud.xyz_m - crop_center(cloud, self.mode, generator))[:, :2].abs()
-        half = torch.tensor(self.size_m, device=cloud.device) / 2
-        return cloud.select((offset <= half).all(dim=1))
+        inside = (offset[:, 0] <= self.size_m[0] / 2) & (offset[:, 1] <= self.size_m[1] / 2)
+        # The host waits once for their number; a mask would be asked for it by every field of the cloud.
+        return cloud.select(torch.nonzero(inside).squeeze(1))
 
 
 def crop_center(cloud: PointCloud, mode: str, generator: torch.Generator) -> Tensor:
     """(3,) a random point of the cloud, or the middle of its bounding box."""
     if mode == "random":
-        row = torch.randint(cloud.num_points, (1,), generator=generator, device=cloud.device)
-        return cloud.xyz_m[row].squeeze(0)
+        return cloud.xyz_m[int(torch.randint(cloud.num_points, (), generator=generator))]
     low, high = torch.aminmax(cloud.xyz_m, dim=0)
     return (low + high) / 2

@@ -78,7 +78,7 @@ class TritonBackend:
             grad_features = _gradient_of_features(grad, weight, kernel_map)
         if needs_weight:
             grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
-            _launch().launch_weight_gradient(features, grad, kernel_map, grad_weight)
+            _launch().launch_weight_gradient(features, grad, tap_table(kernel_map), grad_weight)
         return grad_features, grad_weight
 
     def forward_joined(
@@ -116,8 +116,9 @@ class TritonBackend:
         if needs[2]:
             grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
             upper, lower = grad_weight.split([first.shape[1], second.shape[1]], dim=1)
-            _launch().launch_weight_gradient(first, grad, kernel_map, upper)
-            _launch().launch_weight_gradient(second, grad, kernel_map, lower)
+            table = tap_table(kernel_map)
+            _launch().launch_weight_gradient(first, grad, table, upper)
+            _launch().launch_weight_gradient(second, grad, table, lower)
         return grad_first, grad_second, grad_weight
 
 

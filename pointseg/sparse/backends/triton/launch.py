@@ -7,11 +7,12 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
+from torch.nn import functional
 
 from pointseg.sparse.backends.base import Epilogue
-from pointseg.sparse.backends.triton.kernel_forward import convolve_tiles
-from pointseg.sparse.backends.triton.kernel_weight import sum_chunks, weight_gradient_chunks
-from pointseg.sparse.backends.triton.plan import TapTable, pair_chunks
+from pointseg.sparse.backends.triton.kernel_forward import convolve_tiles, sum_splits
+from pointseg.sparse.backends.triton.kernel_weight import sum_parts, weight_gradient_parts
+from pointseg.sparse.backends.triton.plan import TapTable, Tiles
 from pointseg.sparse.backends.triton.tuning import (
     Tile,
     choose_tile,
@@ -19,16 +20,20 @@ from pointseg.sparse.backends.triton.tuning import (
     power_of_two,
     weight_tiles,
 )
-from pointseg.sparse.kernel_map import KernelMap
 
 #: Whether TRITON_INTERPRET=1 was set when the kernels were made: they run on CPU tensors, slowly.
 INTERPRETED = not isinstance(convolve_tiles, triton.JITFunction)
 #: Programs that the weight gradient aims at: a few for each multiprocessor of the largest GPUs.
 _WEIGHT_PROGRAMS = 1024
-_SHORTEST_CHUNK = 1024
+#: Rows to a partial sum of the weight gradient, at least.
+_SHORTEST_PART = 1024
 _SUM_BLOCK = 1024
 #: At most so many channels are packed, several taps to a product.
 _MAX_PACKED = 8
+#: Fewer programs than that share their taps with others: two for each multiprocessor of an H100. A constant
+#: and not the device's own number, so that sums have one order everywhere.
+_FEW_PROGRAMS = 264
+_MOST_SPLITS = 8
 
 
 def launch_convolution(
@@ -57,14 +62,23 @@ def launch_convolution(
     channels = features.shape[1]
     second_channels = 0 if second is None else second.shape[1]
     pad = packed_channels(channels) if second is None else 0
+    if pad and features.stride(0) != pad:
+        # Rows of 4 or 8 numbers are read whole, in one asynchronous load each; rows of 3 are not.
+        features = functional.pad(features, (0, pad - channels))
 
     def run(tile: Tile) -> None:
         tiles = table.tiles(tile.m)
-        convolve_tiles[(tiles.num_tiles * triton.cdiv(weight.shape[2], tile.n),)](
+        programs = tiles.num_tiles * triton.cdiv(weight.shape[2], tile.n)
+        splits = 1 if pad else splits_of(programs, table.num_taps)
+        target = out
+        if splits > 1:
+            lanes = splits * tiles.num_tiles * tile.m
+            target = torch.empty(lanes, weight.shape[2], dtype=torch.float32, device=out.device)
+        convolve_tiles[(programs, splits)](
             features,
             _or(second, features),
             weight,
-            out,
+            target,
             _or(epilogue.bias, features),
             _or(epilogue.residual, features),
             table.table,
@@ -72,6 +86,7 @@ def launch_convolution(
             tiles.taps,
             tiles.counts,
             table.num_rows,
+            tiles.num_tiles,
             table.num_taps,
             table.table.stride(0),
             channels,
@@ -82,17 +97,23 @@ def launch_convolution(
             _or(epilogue.residual, features).stride(0),
             *weight.stride(),
             HAS_SECOND=second is not None,
-            HAS_BIAS=epilogue.bias is not None,
-            HAS_RESIDUAL=epilogue.residual is not None,
-            RELU=epilogue.relu,
+            HAS_BIAS=splits == 1 and epilogue.bias is not None,
+            HAS_RESIDUAL=splits == 1 and epilogue.residual is not None,
+            RELU=splits == 1 and epilogue.relu,
             REVERSED=reverse_taps,
             PAD=pad,
+            K_STEPS=1 if pad else triton.cdiv(channels, tile.k),
+            SECOND_K_STEPS=triton.cdiv(second_channels, tile.k),
             EVEN_K=channels % tile.k == 0 and second_channels % tile.k == 0,
             BLOCK_M=tile.m,
             BLOCK_N=tile.n,
             BLOCK_K=tile.k,
+            GROUP=tile.group,
+            SPLITS=splits,
             **_options(features.dtype, tile),
         )
+        if splits > 1:
+            _add_splits(target, out, table, tiles, tile.m, splits, epilogue)
 
     candidates = forward_tiles(
         32 if pad else channels, weight.shape[2], out.element_size(), second_channels=second_channels
@@ -107,65 +128,107 @@ def launch_convolution(
     )
     # Triton starts kernels on the current device, wherever the tensors are.
     with torch.cuda.device_of(features):
-        run(choose_tile(key, candidates, run))
+        run(choose_tile(key, candidates, run, compiled=not INTERPRETED))
     return out
 
 
-def launch_weight_gradient(
-    features: Tensor, grad: Tensor, kernel_map: KernelMap, out: Tensor, *, chunk: int | None = None
+def _add_splits(
+    partial: Tensor, out: Tensor, table: TapTable, tiles: Tiles, rows: int, splits: int, epilogue: Epilogue
 ) -> None:
-    """out[tap] = features[source].T @ grad[target] over the pairs of each tap.
+    """out = the sum of the parts that several programs made of each tile, and what follows it."""
+    block_m, block_n = 16, min(128, power_of_two(out.shape[1]))
+    grid = (triton.cdiv(table.num_rows, block_m), triton.cdiv(out.shape[1], block_n))
+    sum_splits[grid](
+        partial,
+        out,
+        _or(epilogue.bias, out),
+        _or(epilogue.residual, out),
+        table.rows,
+        table.num_rows,
+        tiles.num_tiles * rows,
+        out.shape[1],
+        _or(epilogue.residual, out).stride(0),
+        HAS_BIAS=epilogue.bias is not None,
+        HAS_RESIDUAL=epilogue.residual is not None,
+        RELU=epilogue.relu,
+        SPLITS=splits,
+        BLOCK_M=block_m,
+        BLOCK_N=block_n,
+        enable_fp_fusion=True,
+    )
+
+
+def launch_weight_gradient(
+    features: Tensor, grad: Tensor, table: TapTable, out: Tensor, *, parts: int | None = None
+) -> None:
+    """out[tap] = the sum over the table's pairs under a tap of features[neighbour] times grad[row].
 
     Args:
         features: (N, C_in), channels contiguous.
         grad: (M, C_out), channels contiguous.
-        kernel_map: the pairs.
+        table: the neighbours of the M rows.
         out: (T, C_in, C_out), contiguous within a tap; written whole.
-        chunk: pairs to a partial sum; None chooses.
+        parts: how many partial sums each tap has; None chooses.
     """
     if out.numel() == 0:
+        return
+    if table.num_rows == 0 or features.shape[0] == 0:
+        out.zero_()
         return
     channels, out_channels = features.shape[1], grad.shape[1]
 
     def run(tile: Tile) -> None:
-        num_tiles = triton.cdiv(channels, tile.m) * triton.cdiv(out_channels, tile.n)
-        chunks = pair_chunks(kernel_map, chunk or chunk_length(kernel_map.num_pairs, num_tiles))
+        blocks = triton.cdiv(channels, tile.m) * triton.cdiv(out_channels, tile.n)
+        tiles = table.tiles_of_taps(tile.k)
+        num_parts = parts or parts_of(table.num_rows, table.num_taps * blocks)
         partial = torch.empty(
-            chunks.num_chunks, channels, out_channels, dtype=torch.float32, device=out.device
+            table.num_taps, num_parts, channels, out_channels, dtype=torch.float32, device=out.device
         )
-        if chunks.num_chunks:
-            weight_gradient_chunks[(chunks.num_chunks * num_tiles,)](
-                features,
-                grad,
-                partial,
-                kernel_map.source,
-                kernel_map.target,
-                chunks.begins,
-                chunks.ends,
-                channels,
-                out_channels,
-                features.stride(0),
-                grad.stride(0),
-                BLOCK_P=tile.k,
-                BLOCK_I=tile.m,
-                BLOCK_O=tile.n,
-                **_options(features.dtype, tile),
-            )
+        weight_gradient_parts[(table.num_taps * num_parts * blocks,)](
+            features,
+            grad,
+            partial,
+            table.table,
+            table.rows,
+            tiles.tiles,
+            tiles.counts,
+            table.num_rows,
+            tiles.num_tiles,
+            num_parts,
+            table.table.stride(0),
+            channels,
+            out_channels,
+            features.stride(0),
+            grad.stride(0),
+            BLOCK_P=tile.k,
+            BLOCK_I=tile.m,
+            BLOCK_O=tile.n,
+            **_options(features.dtype, tile),
+        )
         elements = channels * out_channels
-        sum_chunks[(out.shape[0] * triton.cdiv(elements, _SUM_BLOCK),)](
-            partial, out, chunks.first, elements, out.stride(0), BLOCK=_SUM_BLOCK, enable_fp_fusion=True
+        sum_parts[(table.num_taps * triton.cdiv(elements, _SUM_BLOCK),)](
+            partial, out, num_parts, elements, out.stride(0), BLOCK=_SUM_BLOCK, enable_fp_fusion=True
         )
 
     candidates = weight_tiles(channels, out_channels, features.element_size())
-    key = ("weight", *_key(features, kernel_map.num_pairs), out.shape[0], channels, out_channels)
+    key = ("weight", *_key(features, table.num_rows), table.num_taps, channels, out_channels)
     with torch.cuda.device_of(features):
-        run(choose_tile(key, candidates, run))
+        run(choose_tile(key, candidates, run, compiled=not INTERPRETED))
 
 
-def chunk_length(num_pairs: int, num_tiles: int) -> int:
-    """Pairs to a partial sum: enough programs for the device, and few partial sums to add. A power of two."""
-    wanted = max(_SHORTEST_CHUNK, num_pairs * num_tiles // _WEIGHT_PROGRAMS)
-    return 1 << (wanted - 1).bit_length()
+def parts_of(num_rows: int, programs: int) -> int:
+    """Partial sums of a tap's gradient, where each takes so many programs: enough for the device, few to add.
+
+    A bound on the rows of a tap stands for their number, which only the device knows.
+    """
+    longest = max(1, num_rows // _SHORTEST_PART)
+    return min(longest, -(-_WEIGHT_PROGRAMS // programs))
+
+
+def splits_of(programs: int, num_taps: int) -> int:
+    """How many programs share the taps of a tile: at coarse levels there are few tiles with many channels."""
+    wanted = min(_FEW_PROGRAMS // programs, _MOST_SPLITS, num_taps // 2)
+    return 1 << max(wanted, 1).bit_length() - 1
 
 
 def packed_channels(channels: int) -> int:

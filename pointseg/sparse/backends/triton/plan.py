@@ -1,18 +1,16 @@
-"""TapTable and PairChunks: a kernel map in the two forms that the kernels read."""
+"""TapTable: a kernel map in the form that the kernels read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from pointseg.sparse.kernel_map import KernelMap
-from pointseg.sparse.neighbours import on_device
 
 #: Columns of a table are padded to a multiple of the largest tile, so that its loads need no mask.
-PADDING = 128
+PADDING = 256
 #: Taps that take part in the sorting of rows: bits of one int64 that stay positive.
 _SORTED_TAPS = 62
 _TAPS_AT_A_TIME = 16
@@ -36,6 +34,23 @@ class Tiles:
 
 
 @dataclass(frozen=True)
+class TilesOfTaps:
+    """The tiles of consecutive columns of a table in which each tap occurs.
+
+    Args:
+        tiles: (T, tiles) int32; the tiles of a tap, ascending, come first.
+        counts: (T,) int32 number of them.
+    """
+
+    tiles: Tensor
+    counts: Tensor
+
+    @property
+    def num_tiles(self) -> int:
+        return self.tiles.shape[1]
+
+
+@dataclass(frozen=True)
 class TapTable:
     """For each output row and tap the input row under it, with rows of like neighbourhoods side by side.
 
@@ -46,11 +61,13 @@ class TapTable:
         table: (T, P) int32 input rows, -1 where there is none; P is a multiple of ``PADDING``.
         rows: (M,) int32 output row of each of the first M columns.
         tiles_of: memory of :meth:`tiles`.
+        taps_of: memory of :meth:`tiles_of_taps`.
     """
 
     table: Tensor
     rows: Tensor
     tiles_of: dict[int, Tiles] = field(default_factory=dict, repr=False)
+    taps_of: dict[int, TilesOfTaps] = field(default_factory=dict, repr=False)
 
     @property
     def num_taps(self) -> int:
@@ -63,46 +80,34 @@ class TapTable:
     def tiles(self, size: int) -> Tiles:
         """The active taps of tiles of ``size`` columns, a divisor of ``PADDING``; memoised."""
         if size not in self.tiles_of:
-            columns = -(-self.num_rows // size) * size
-            present = (self.table[:, :columns] >= 0).view(self.num_taps, -1, size).any(dim=2).T.contiguous()
+            present = self._present(size).T.contiguous()
             taps = present.int().argsort(dim=1, descending=True, stable=True).int()
             self.tiles_of[size] = Tiles(taps, present.sum(dim=1, dtype=torch.int32))
         return self.tiles_of[size]
 
+    def tiles_of_taps(self, size: int) -> TilesOfTaps:
+        """The same the other way round, for the weight gradient: which tiles a tap has; memoised."""
+        if size not in self.taps_of:
+            present = self._present(size)
+            tiles = present.int().argsort(dim=1, descending=True, stable=True).int()
+            self.taps_of[size] = TilesOfTaps(tiles, present.sum(dim=1, dtype=torch.int32))
+        return self.taps_of[size]
 
-@dataclass(frozen=True)
-class PairChunks:
-    """The pairs of each tap cut into chunks, so that many programs share the sum over a tap.
-
-    Args:
-        begins: (chunks,) int64 first pair of a chunk.
-        ends: (chunks,) int64 one past its last.
-        first: (T + 1,) int32 first chunk of each tap.
-        num_chunks: how many chunks there are.
-    """
-
-    begins: Tensor
-    ends: Tensor
-    first: Tensor
-    num_chunks: int
+    def _present(self, size: int) -> Tensor:
+        """(T, tiles) whether a tap has a pair in a tile."""
+        columns = -(-self.num_rows // size) * size
+        return (self.table[:, :columns] >= 0).view(self.num_taps, -1, size).any(dim=2)
 
 
 def tap_table(kernel_map: KernelMap) -> TapTable:
-    """The table of a kernel map; memoised in the map."""
+    """The table of a kernel map; memoised in the map, in which it takes the place of the unsorted one."""
     name = "triton table"
     if name not in kernel_map.plans:
-        kernel_map.plans[name] = arrange(kernel_map.neighbours)
+        arranged = arrange(kernel_map.neighbours)
+        kernel_map.plans[name] = arranged
+        kernel_map.keep_sorted(arranged.table, arranged.rows)
     table: TapTable = kernel_map.plans[name]
     return table
-
-
-def pair_chunks(kernel_map: KernelMap, length: int) -> PairChunks:
-    """Chunks of at most ``length`` pairs; memoised in the map."""
-    name = f"triton chunks of {length}"
-    if name not in kernel_map.plans:
-        kernel_map.plans[name] = _cut(kernel_map, length)
-    chunks: PairChunks = kernel_map.plans[name]
-    return chunks
 
 
 def arrange(neighbours: Tensor) -> TapTable:
@@ -124,16 +129,3 @@ def _keys_by_rarity(present: Tensor) -> Tensor:
     for some, bits in zip(taps.split(_TAPS_AT_A_TIME), places.split(_TAPS_AT_A_TIME), strict=True):
         keys += (present[some].long() << bits[:, None]).sum(dim=0)
     return keys
-
-
-def _cut(kernel_map: KernelMap, length: int) -> PairChunks:
-    begins: list[int] = []
-    ends: list[int] = []
-    first = [0]
-    for start, stop in pairwise(kernel_map.starts):
-        begins.extend(range(start, stop, length))
-        ends.extend(min(begin + length, stop) for begin in range(start, stop, length))
-        first.append(len(begins))
-    numbers = on_device(begins + ends + first, kernel_map.source.device)
-    count = len(begins)
-    return PairChunks(numbers[:count], numbers[count : 2 * count], numbers[2 * count :].int(), count)

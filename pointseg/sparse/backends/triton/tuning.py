@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from pointseg.core.durable import write_json
+from pointseg.sparse.device_cache import device_file
 
 _log = logging.getLogger(__name__)
 _REPEATS = 5
@@ -28,7 +29,8 @@ class Tile:
     Args:
         m, n, k: rows, columns and depth of a product; powers of two of at least 16, as tensor cores want.
         warps: warps of a program.
-        stages: loads in flight, counted in products.
+        stages: products whose loads are in flight at a time, the one that is being multiplied included.
+        group: tiles of rows that go by before the next output channels do; only the convolution has them.
     """
 
     m: int
@@ -36,6 +38,7 @@ class Tile:
     k: int
     warps: int
     stages: int
+    group: int = 1
 
 
 def forward_tiles(channels: int, out_channels: int, itemsize: int, *, second_channels: int = 0) -> list[Tile]:
@@ -54,8 +57,16 @@ def forward_tiles(channels: int, out_channels: int, itemsize: int, *, second_cha
         # third of three of depth 64 empty.
         shared = math.gcd(channels, second_channels)
         k = max(16, min(k, shared & -shared))
-    found = [Tile(64, n, k, 4, 3), Tile(128, n, k, 8 if n > 64 else 4, 3), Tile(128, n, min(k, 32), 4, 4)]
-    found += [Tile(64, min(n, 64), k, 4, 4), Tile(128, min(n, 64), k, 4, 3), Tile(64, min(n, 32), k, 4, 4)]
+    warps = 8 if n > 64 else 4
+    # As many stages as fit in the 99 KB that the smallest of the GPUs leaves a program.
+    deep = 3 if itemsize == 2 else 1
+    found = [Tile(64, n, k, 4, 3), Tile(128, n, k, warps, 3), Tile(128, n, min(k, 32), warps, deep + 2)]
+    found += [Tile(64, min(n, 64), k, 4, 4), Tile(32, min(n, 64), k, 2, 4)]
+    # Many rows a tile: each weight is read for twice as many products.
+    found.append(Tile(256, min(n, 64), min(k, 32), 8, deep + 1))
+    if out_channels > n:
+        # Several columns of tiles: eight tiles of rows share those of the weight while the cache has them.
+        found.append(Tile(128, n, k, warps, 3, group=8))
     return list(dict.fromkeys(found))
 
 
@@ -63,8 +74,11 @@ def weight_tiles(channels: int, out_channels: int, itemsize: int) -> list[Tile]:
     """Candidates for the weight gradient: m input channels, n output channels, k pairs."""
     m, n = min(128, power_of_two(channels)), min(128, power_of_two(out_channels))
     k = 64 if itemsize == 2 else 32
-    found = [Tile(min(m, 64), min(n, 64), k, 4, 3), Tile(m, n, k, 8 if m * n > 8192 else 4, 3)]
-    found += [Tile(min(m, 64), n, 32, 4, 4), Tile(min(m, 32), min(n, 32), k, 4, 4)]
+    # Exact float32 runs on the ordinary cores: the sums of a large tile need the registers of eight warps.
+    warps = 8 if itemsize == 4 and min(m, n) >= 64 else 4
+    found = [Tile(min(m, 64), min(n, 64), k, warps, 3), Tile(m, n, k, 8 if m * n > 8192 else warps, 3)]
+    # Short tiles have fewer rows without a neighbour under the tap.
+    found += [Tile(min(m, 64), n, 32, 4, 4), Tile(min(m, 32), min(n, 32), k, 2, 4)]
     return list(dict.fromkeys(found))
 
 
@@ -73,18 +87,22 @@ def power_of_two(number: int) -> int:
     return max(16, 1 << (number - 1).bit_length())
 
 
-def choose_tile(key: Sequence[object], candidates: Sequence[Tile], run: Callable[[Tile], object]) -> Tile:
+def choose_tile(
+    key: Sequence[object], candidates: Sequence[Tile], run: Callable[[Tile], object], *, compiled: bool
+) -> Tile:
     """The quickest candidate for a shape.
 
-    Nothing is measured on a CPU, with ``POINTSEG_TUNE=0`` or where torch is to be deterministic: another tile
-    sums in another order, so the first candidate is taken.
+    Nothing is measured where kernels are interpreted, with ``POINTSEG_TUNE=0`` or where torch is to be
+    deterministic: another tile sums in another order, so the first candidate is taken.
 
     Args:
         key: what the answer depends on besides device and versions; the file keeps it as text.
         candidates: at least one.
         run: starts the kernel with a tile; the result is not looked at.
+        compiled: whether the kernel runs on the GPU. An interpreted one runs on the host, GPU or not, and its
+            times say nothing.
     """
-    may_measure = torch.cuda.is_available() and os.environ.get("POINTSEG_TUNE", "1") != "0"
+    may_measure = compiled and os.environ.get("POINTSEG_TUNE", "1") != "0"
     if len(candidates) == 1 or not may_measure or torch.are_deterministic_algorithms_enabled():
         return candidates[0]
     device = torch.cuda.current_device()
@@ -102,12 +120,13 @@ def choose_tile(key: Sequence[object], candidates: Sequence[Tile], run: Callable
 
 
 def _milliseconds(tile: Tile, run: Callable[[Tile], object]) -> float:
-    """Median time of a kernel; infinite where the tile does not fit the device."""
-    from triton.runtime.errors import OutOfResources
+    """Median time of a kernel; infinite where the device or its assembler refuses the tile."""
+    from triton.runtime.errors import OutOfResources, PTXASError
 
     try:
         run(tile)
-    except OutOfResources:
+    except (OutOfResources, PTXASError) as error:
+        _log.info("%s is left out: %s", tile, error)
         return float("inf")
     marks = [torch.cuda.Event(enable_timing=True) for _ in range(_REPEATS + 1)]
     marks[0].record()
@@ -119,15 +138,8 @@ def _milliseconds(tile: Tile, run: Callable[[Tile], object]) -> float:
 
 
 def cache_file(device_name: str, folder: Path | None = None) -> Path:
-    """Where the choices for a device lie: ``POINTSEG_CACHE``, or ``pointseg`` in the user's cache folder."""
-    import triton
-
-    if folder is None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(os.environ.get("POINTSEG_CACHE") or Path(home) / "pointseg")
-    words = [device_name, f"torch{torch.__version__}", f"triton{triton.__version__}"]
-    safe = "".join(c if c.isalnum() or c in ".+" else "-" for c in "_".join(words))
-    return folder / f"tiles_{safe}.json"
+    """Where the choices for a device lie, see :func:`pointseg.sparse.device_cache.device_file`."""
+    return device_file("tiles", device_name, folder=folder)
 
 
 def load_choices(path: Path) -> dict[str, Tile]:
