@@ -62,7 +62,7 @@ def losses() -> dict[str, tuple[str, Loss]]:
     frozen = CenterCollapse(CLASSES, CHANNELS, projection="frozen", prior=torch.ones(CLASSES), dropout=0.1)
     # 96 features carry a simplex of at most 97 classes; the cost is that of class sums and their gradient.
     direct = CenterCollapse(97, CHANNELS)
-    pat, norms = PixelAdaptive(), PixelAdaptive(homogenize="gradient_norm")
+    pat, norms = PixelAdaptive(homogenize="mean"), PixelAdaptive()
     tilted = TiltedCrossEntropy(1.0, solver="running_weights")
     head = ClassSuppressionHead(CHANNELS, CLASSES, num_dropped=10)
     classifier, criterion = head.classifier, ClassSuppression()

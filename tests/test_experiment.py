@@ -47,6 +47,11 @@ def test_a_shipped_recipe_loads_survives_a_round_trip_and_has_its_name(recipe: s
     assert load_experiment(write(tmp_path / "config.yaml", dump_config(loaded))) == loaded
 
 
+def needs(method: str) -> list[str]:
+    """What has to be typed with a method."""
+    return ["train.init_from=RUN"] if method == "crt" else []
+
+
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_every_recipe_goes_with_every_method(recipe: str, method: str, tmp_path: Path) -> None:
@@ -59,8 +64,7 @@ def test_every_recipe_goes_with_every_method(recipe: str, method: str, tmp_path:
         # It trains a classifier on the features of another run, and says so.
         with pytest.raises(ConfigError, match=r"set train\.init_from=RUN"):
             load_experiment(recipe, methods=method)
-    overrides = ["train.init_from=RUN"] if method == "crt" else []
-    loaded = load_experiment(recipe, methods=[method], overrides=overrides)
+    loaded = load_experiment(recipe, methods=[method], overrides=needs(method))
     assert loaded.name == f"{recipe}+{method}"
     assert load_experiment(write(tmp_path / "config.yaml", dump_config(loaded))) == loaded
 
@@ -70,12 +74,13 @@ def test_a_method_changes_the_same_settings_in_every_recipe(method: str) -> None
     """Its file says all of the difference to the recipe, and nothing of the recipe."""
     changed = []
     for recipe in ("scannet200/spunet", "scannet200/lground", "synthetic/minkunet", "lidarhd/minkunet"):
-        plain, other = load_experiment(recipe), load_experiment(recipe, methods=method)
+        plain = load_experiment(recipe, overrides=needs(method))
+        other = load_experiment(recipe, methods=method, overrides=needs(method))
         changed.append(
             {name for name in Experiment.model_fields if getattr(plain, name) != getattr(other, name)}
         )
     assert all(one == changed[0] for one in changed)
-    assert changed[0] - {"name"} and changed[0] <= {"name", "head", "losses", "data", "evaluate"}
+    assert changed[0] - {"name"} and changed[0] <= {"name", "head", "losses", "data", "evaluate", "train"}
 
 
 @pytest.mark.parametrize(
@@ -88,8 +93,8 @@ def test_a_method_gives_the_same_losses_whatever_the_recipe_calls_its_own(
     """A recipe that says nothing, one with a name of its own, and one with another loss, which goes."""
     recipe = write(tmp_path / "mine.yaml", f"data: {{path: store}}\ntrain: {{steps: 1}}\n{losses}\n")
     mine, plain = (
-        load_experiment(recipe, methods=method),
-        load_experiment("synthetic/minkunet", methods=method),
+        load_experiment(recipe, methods=method, overrides=needs(method)),
+        load_experiment("synthetic/minkunet", methods=method, overrides=needs(method)),
     )
     if "main" in yaml.safe_load(METHODS.joinpath(f"{method}.yaml").read_text()).get("losses", {}):
         assert mine.losses == plain.losses

@@ -66,7 +66,8 @@ def code_of(experiment: Experiment) -> dict[str, str]:
     """
     parts = (experiment.data, experiment.model, experiment.head, experiment.optimizer, experiment.schedule)
     modules = {type(part).__module__ for part in (*parts, *experiment.losses.values(), *experiment.augment)}
-    found = {name: _source_hash(name) for name in sorted(_reachable({*modules, *_TRAINING}))}
+    modules |= {*_TRAINING, *(["pointseg.training.initial"] if experiment.train.init_from else [])}
+    found = {name: _source_hash(name) for name in sorted(_reachable(modules))}
     return {**found, DEFAULTS: _hash(_without(experiment.model_dump(mode="json")))[:8]}
 
 
