@@ -123,7 +123,7 @@ def most_blocks(loss: Callable[[Tensor, Tensor], Tensor], rows: int, channels: i
     "loss",
     [
         PixelAdaptive(homogenize="gradient_norm", temperature=2.0),
-        TiltedCrossEntropy(1.0, stochastic=True),
+        TiltedCrossEntropy(1.0, solver="running_weights"),
         TiltedCrossEntropy(1.0, level="hierarchical"),
     ],
 )

@@ -96,7 +96,7 @@ def test_the_penalty_lies_between_zero_and_alpha(scale: float, make_rows: MakeRo
 
 
 @pytest.mark.parametrize("labels", [torch.full((12,), -100), torch.ones(12, dtype=torch.int64)])
-@pytest.mark.parametrize("base", [None, PixelAdaptive(), TiltedCrossEntropy(1.0, stochastic=True)])
+@pytest.mark.parametrize("base", [None, PixelAdaptive(), TiltedCrossEntropy(1.0, solver="running_weights")])
 def test_no_row_to_classify_gives_no_nan(labels: Tensor, base: nn.Module | None) -> None:
     p = prediction([1], 1.0)
     loss = ClassSuppression(base, alpha=0.0)(p, labels)
@@ -115,7 +115,7 @@ def test_any_classification_loss_can_lie_under_it() -> None:
 
 
 def test_the_branches_do_not_share_running_state() -> None:
-    criterion = ClassSuppression(TiltedCrossEntropy(1.0, stochastic=True))
+    criterion = ClassSuppression(TiltedCrossEntropy(1.0, solver="running_weights"))
     criterion(prediction([1], 0.5), LABELS)
     state = criterion.state_dict()
     assert float(state["base.estimate"]) != float(state["dropped_base.estimate"])
