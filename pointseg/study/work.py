@@ -26,7 +26,7 @@ import torch
 from rich.console import Console
 
 from pointseg.config import load_config
-from pointseg.core.durable import write_json
+from pointseg.core.durable import write_json, write_text
 from pointseg.experiment import Experiment
 from pointseg.runs.checkpoint import load_checkpoint
 from pointseg.runs.folder import RunFolder, compare
@@ -91,7 +91,7 @@ def _begun_by(folder: Path, experiment: Experiment, job: Mapping[str, Any]) -> s
     accepted = begun_by == job["facts"]["code_hash"] or job["accept_code"]
     if begun_by and accepted and run.last.is_file() and not compare(run.read_experiment(), experiment):
         return begun_by
-    marker.write_text(job["facts"]["code_hash"], encoding="utf-8")
+    write_text(marker, job["facts"]["code_hash"])
     for leftover in (COSTS, f"{RECORD}.json", f"{RECORD}.npz"):
         (folder / leftover).unlink(missing_ok=True)
     return None

@@ -120,6 +120,11 @@ IN_PLACE = {
     ("training/log.py", "open"),
     ("bench/measure.py", "write_text"),
     ("view/open3d_view.py", "savez"),
+    # Locks, the output of a child, and arrays in memory.
+    ("study/work.py", "open"),
+    ("study/study.py", "open"),
+    ("study/children.py", "open"),
+    ("study/record.py", "savez_compressed"),
 }
 
 

@@ -106,10 +106,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """(scene, points) of every batch that a network is given in evaluation mode."""
     batches, forward = [], Segmenter.forward
 
-    def spying(self: Segmenter, batch: SceneBatch, progress: float = 0.0) -> Prediction:
+    def spying(self: Segmenter, batch: SceneBatch, *others: Any) -> Prediction:
         if not self.training:
             batches.append((batch.names[0], sum(batch.num_points)))
-        return forward(self, batch, progress)
+        return forward(self, batch, *others)
 
     monkeypatch.setattr(Segmenter, "forward", spying)
     return batches

@@ -97,7 +97,7 @@ def supervised(share: slice, labelled: str, inputs: tuple[Tensor, ...]) -> Super
         (torch.arange(ROWS) // 5)[share] - (share.start // 5 if len(labels[share]) else 0),
         num_samples=max(1, -(-len(labels[share]) // 5)),
         features=features,
-        classifier_weight=torch.randn(K, D, dtype=torch.float64, generator=generator),
+        classifier_weight=torch.randn(K, D, dtype=torch.float64, generator=generator).requires_grad_(),
         progress=0.5,
     )
 
@@ -158,7 +158,7 @@ def everything(share: slice, rank: int) -> Results:
     for sample_from in ("all", "present"):
         found[f"dropped of {sample_from}"] = dropped_by(sample_from, share, rank)
     torch.manual_seed(rank)
-    sampled = TiltedCrossEntropy(0.1, sampled_classes=2)
+    sampled = TiltedCrossEntropy(0.1, solver="group_sampling", sampled_classes=2)
     (logits, *_), labels = leaves(share), (torch.arange(ROWS) % 4)[share]
     found["drawn"] = {"loss": torch.stack([sampled(logits, labels).detach() for _ in range(10)])}
     return found

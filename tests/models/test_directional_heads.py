@@ -93,7 +93,7 @@ def test_losses_of_features_are_built_for_the_embedding_of_the_head() -> None:
         ClassStatistics.uniform(6), label_space=space, feature_channels=segmenter.feature_channels
     )
     assert segmenter.feature_channels == 5
-    assert dict(objective.named_parameters())["terms.regions.rebalance.classifier.weight"].shape == (6, 5)
+    assert dict(objective.named_parameters())["terms.regions.classifier.weight"].shape == (7, 5)
 
 
 def test_a_feature_of_zeros_gives_finite_scores() -> None:

@@ -94,7 +94,7 @@ def test_an_image_is_uploaded_once_for_all_views(monkeypatch: pytest.MonkeyPatch
     class FirstClass(nn.Module):
         def forward(self, batch: ImageBatch, progress: float = 0.0) -> Prediction:
             logits = torch.tensor([1.0, 0, 0]).repeat(batch.num_rows, 1)
-            return Prediction(logits, logits)
+            return Prediction.of(logits, logits)
 
     (found,) = predict_scenes(FirstClass(), pipe, [image], views=4)
     assert len(encoded) == 1 and not found.train_index.any()
@@ -151,7 +151,7 @@ class HasANeighbour(nn.Module):
             any((b, x + step, y, z) in places for step in (-1, 1)) for b, x, y, z in batch.coords.tolist()
         ]
         logits = nn.functional.one_hot(torch.tensor(beside).long(), 3).float() * 10
-        return Prediction(logits, logits)
+        return Prediction.of(logits, logits)
 
 
 def test_a_tile_shows_the_network_what_lies_around_it() -> None:

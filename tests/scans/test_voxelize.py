@@ -176,4 +176,4 @@ def test_the_quotient_of_a_coordinate_is_taken_in_float64() -> None:
     """
     xyz = torch.tensor([[0.06, 4095.99975586, -0.06], [0.0, 0.0, 0.0]])
     assert math.floor(float(xyz[0, 0] / 0.02)) == 3 and math.floor(float(xyz[0, 1] / 0.02)) == 204800
-    assert voxel_coords(cloud_of(xyz), 0.02)[0].tolist() == [2, 204799, -3]
+    assert voxel_coords(xyz, 0.02)[0].tolist() == [2, 204799, -3]

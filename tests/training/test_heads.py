@@ -20,7 +20,7 @@ from pointseg.training.train import train
 MakeExperiment = Callable[..., Experiment]
 #: Of the tiny rooms, floor (3) and wall (10) are structure (1); the box (7) is an object (2).
 MAPPING = "raw_id,raw_id\n3,1\n10,1\n7,2\n"
-COARSE_LOSS = "losses={cross_entropy: {type: cross_entropy}, coarse: {type: tilted, head: coarse, warmup: 0}}"
+COARSE_LOSS = "losses={cross_entropy: {type: cross_entropy}, coarse: {type: tilted, head: coarse}}"
 
 
 def spaces() -> tuple[LabelSpace, LabelSpace]:
