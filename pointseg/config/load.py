@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,13 +125,16 @@ def _check_that_they_go_together(methods: Sequence[Layer]) -> None:
         ConfigError: with the methods and the setting.
     """
     for first, second in combinations(methods, 2):
-        settings = dict(_settings(first.data))
-        for key, value in _settings(second.data):
-            if key in settings and settings[key] != value and key != "name":
+        pairs = product(_settings(first.data), _settings(second.data))
+        for (one, value), (other, rival) in pairs:
+            # A value and a mapping in one place are rivals too: `log` and `{power: -1}`.
+            nested = one.startswith(f"{other}.") or other.startswith(f"{one}.")
+            if nested or (one == other and value != rival and one != "name"):
                 raise ConfigError(
                     f"methods {first.method} and {second.method} do not go together: {first.method} sets "
-                    f"{key} to {settings[key]!r}, {second.method} to {value!r}. Choose one of them, or write "
-                    f"a method of your own with base: [{first.method}, {second.method}]: the later wins."
+                    f"{one} to {value!r}, {second.method} {'' if one == other else other + ' '}to {rival!r}. "
+                    "Choose one of them, or write a method of your own with "
+                    f"base: [{first.method}, {second.method}]: the later wins."
                 )
 
 
