@@ -48,7 +48,7 @@ class InThisProcess:
 def _code(folder: Path) -> int:
     try:
         return work(folder)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         (folder / "log.txt").write_text(f"pointseg: {error}\n", encoding="utf-8")
         return 1
 

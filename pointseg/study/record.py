@@ -78,7 +78,11 @@ class Record:
         facts = read_facts(path)
         try:
             scenes, space = tuple(facts.pop("scenes")), _label_space(facts.pop("label_space"))
-            with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+            # A damaged file would stay open if numpy opened it.
+            with (
+                path.with_suffix(".npz").open("rb") as stream,
+                np.load(stream, allow_pickle=False) as arrays,
+            ):
                 loaded = {key: arrays[key] for key in ("train_points", "confusion", "parts", "calibration")}
             confusion = Confusion(space.num_classes, loaded["confusion"])
             calibration = Calibration(len(loaded["calibration"]), loaded["calibration"])
@@ -102,7 +106,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         found = facts.pop("format")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not a readable record of a run ({error!r}).") from None
     if found != FORMAT:
         raise ValueError(f"{path}: expected a record of format {FORMAT}; got {found}.")

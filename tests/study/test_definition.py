@@ -54,7 +54,7 @@ def test_overrides_lie_over_recipe_and_method(write_study: Write) -> None:
 def test_several_methods_make_one_row(write_study: Write) -> None:
     path = write_study(methods={"both": {"method": ["weighted", "dropclass"]}})
     (row,) = planner(path).rows(["both"])
-    assert row.experiment.head.suppresses and row.method == "both"
+    assert row.experiment.head.type == "class_suppression" and row.method == "both"
 
 
 @pytest.mark.parametrize(("share", "steps", "total"), [(None, 10, 20), (0.3, 7, 10)])

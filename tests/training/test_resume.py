@@ -12,9 +12,10 @@ import torch
 from rich.console import Console
 
 import pointseg.training.train as train_module
-from pointseg.core.rows import Supervised
 from pointseg.experiment import Experiment
+from pointseg.losses.base import Sums
 from pointseg.losses.cross_entropy import CrossEntropy, CrossEntropyConfig
+from pointseg.losses.facts import BatchFacts
 from pointseg.runs.checkpoint import load_checkpoint
 from pointseg.training.train import TrainingResult, train
 
@@ -64,10 +65,13 @@ class LossWithMemory(CrossEntropy):
         super().__init__()
         self.register_buffer("past", torch.zeros(()))
 
-    def forward(self, supervised: Supervised) -> torch.Tensor:
-        loss = super().forward(supervised)
-        self.past.lerp_(loss.detach(), 0.1)
-        return loss * (1 + self.past) + 0.01 * torch.rand(())
+    linear = False
+
+    def value(self, sums: Sums, facts: BatchFacts) -> torch.Tensor:
+        return super().value(sums, facts) * (1 + self.past) + 0.01 * torch.rand(())
+
+    def move(self, sums: Sums, facts: BatchFacts) -> None:
+        self.past.lerp_(super().value(sums, facts), 0.1)
 
 
 def loss_state(out: Path) -> dict[str, torch.Tensor]:

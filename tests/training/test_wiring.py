@@ -63,9 +63,9 @@ def test_losses_and_heads_are_told_how_much_of_the_training_is_done(
     calls, of_head = plant(monkeypatch), []
     real = LinearHead.forward
 
-    def watched(self: LinearHead, features: Tensor, labels: Tensor, progress: float) -> Any:
+    def watched(self: LinearHead, features: Tensor, labels: Tensor, progress: float, *others: Any) -> Any:
         of_head.append(progress)
-        return real(self, features, labels, progress)
+        return real(self, features, labels, progress, *others)
 
     monkeypatch.setattr(LinearHead, "forward", watched)
     quiet_train(tiny_experiment(*PLAIN, "train.steps=4", "train.accumulate=2"), tmp_path)
@@ -297,8 +297,8 @@ def test_losses_are_weighted_and_reported_unweighted(
     tiny_experiment: MakeExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    losses = "losses={a: {type: cross_entropy, weight: 2}, b: {type: cross_entropy, weight: 0.5}}"
+    losses = "losses={main: {type: cross_entropy, weight: 2}, b: {type: cross_entropy, weight: 0.5}}"
     moved = bias_moved(tiny_experiment, tmp_path, "train.steps=1", losses)
     torch.testing.assert_close(moved, torch.tensor([-1.25, 0.0, 0.0]))
     (row,) = rows(tmp_path, "train")
-    assert row["loss"] == pytest.approx(2.5 * row["loss/a"]) and row["loss/a"] == row["loss/b"]
+    assert row["loss"] == pytest.approx(2.5 * row["loss/b"]) and row["loss/main"] == row["loss/b"]
