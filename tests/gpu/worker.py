@@ -97,7 +97,7 @@ def told(name, action, *, races=True):
 def methods():
     """Each method alone, and all of the house together; what combines others is nothing new to a device."""
     for method in shipped("method"):
-        # The training of a classifier alone, crt, starts from another run and computes what cross_entropy does.
+        # crt trains the classifier of another run, and computes what cross_entropy does.
         if method.startswith(("ceco_", "pat_", "tilted_", "all_", "crt")):
             continue
         needed = ["train.steps=1"] + (["data.paste.min_points=10"] if method == "paste" else [])

@@ -23,6 +23,8 @@ class Spy(LossTerm):
         spoil: makes another loss of the plain one and the number of the call.
     """
 
+    linear = True
+
     def __init__(self, calls: list[dict[str, Any]], spoil: Callable[[Tensor, int], Tensor] | None) -> None:
         super().__init__()
         self.calls = calls
