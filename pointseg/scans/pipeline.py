@@ -158,7 +158,7 @@ class ScenePipeline:
         """
         check_scene_has(self.features, scene)
         # Before they are on the device, which would have to be waited for.
-        finite = np.isfinite(scene.xyz_m).all(axis=1)
+        finite = np.asarray(np.isfinite(scene.xyz_m).all(axis=1))
         if not finite.all():
             raise ValueError(
                 f"{scene.name}: {np.count_nonzero(~finite)} of {len(finite)} points have a NaN or infinite "
