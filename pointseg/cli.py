@@ -33,7 +33,7 @@ def reports_errors(verb: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return verb(*args, **kwargs)
-        except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+        except (ValueError, OSError) as error:
             typer.secho(f"pointseg: {error}", fg="red", err=True)
             raise typer.Exit(2) from None
 
@@ -108,7 +108,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
     split: Annotated[str, typer.Option(help="Labelled split of the store.")] = "val",
     views: Annotated[
-        int | None, typer.Option(min=1, help="Test-time views; as configured if not given.")
+        int | None, typer.Option(min=1, max=8, help="Test-time views; as configured if not given.")
     ] = None,
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
@@ -176,6 +176,9 @@ def predict(
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Unit of the positions: m, cm, mm, km, ft, us-ft or in.")
+    ] = None,
 ) -> None:
     """Label any cloud of points with a trained run."""
     from rich.console import Console
@@ -192,6 +195,7 @@ def predict(
         checkpoint=checkpoint,
         device=device,
         engine=engine,
+        unit=unit,
         console=Console(),
     )
 
@@ -203,7 +207,7 @@ def submit(
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")],
     split: Annotated[str, typer.Option(help="Split of the store.")] = "test",
     views: Annotated[
-        int | None, typer.Option(min=1, help="Test-time views; as configured if not given.")
+        int | None, typer.Option(min=1, max=8, help="Test-time views; as configured if not given.")
     ] = None,
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pointseg.core.destination import check_destination, naming
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.formats.ply import write_ply
@@ -18,7 +19,8 @@ from pointseg.images.file import read_image_file, write_class_image
 from pointseg.images.layouts import IMAGE_SUFFIXES
 from pointseg.prediction.predict import predict_scene
 from pointseg.runs.checkpoint import TrainedRun, load_run
-from pointseg.scans.file import read_cloud_file
+from pointseg.scans.file import read_for_network
+from pointseg.scans.pipeline import ScenePipeline
 
 #: The largest scene of ScanNet has 552,614 vertices, so all of them are predicted whole.
 MAX_TILE_POINTS = 600_000
@@ -35,6 +37,7 @@ def predict_file(
     checkpoint: Literal["best", "last"] = "best",
     device: str = "auto",
     engine: str | None = None,
+    unit: str | None = None,
     console: Console | None = None,
 ) -> ScenePrediction:
     """Label the points of a file with a trained network.
@@ -52,35 +55,39 @@ def predict_file(
         checkpoint: ``best`` or ``last``.
         device: see :func:`pointseg.runs.checkpoint.load_run`.
         engine: what convolves; as configured if None.
-        console: for the table of the classes that were found.
+        unit: unit of the positions, see :func:`pointseg.scans.file.read_cloud_file`; they are written as
+            they stand in the file.
+        console: for what is doubtful about the file, and the table of the classes that were found.
 
     Raises:
         FileNotFoundError: if there is no such run or file.
-        ValueError: if the file cannot be read as points, or ``output`` is no .ply file.
+        ValueError: if the file cannot be read as points, ``output`` is no .ply file, or it is ``source``.
     """
+    check_destination(output, sources=[source])
+    trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
+    if trained.experiment.data.kind == "images":
+        return _predict_image_file(trained, source, output, views, console)
     if source.suffix.lower() in IMAGE_SUFFIXES:
-        loaded = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
-        return _predict_image_file(loaded, source, output, views, console)
+        raise ValueError(f"{source}: an image, and this run was trained on scans; give a file of points.")
     if output.suffix.lower() != ".ply":
         raise ValueError(f"{output}: the labelled cloud is written as PLY; name it <something>.ply.")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"{output.parent}: no such folder to write {output.name} into.")
-    trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine)
-    if trained.experiment.data.kind != "scans":
-        raise ValueError(f"{source}: this run was trained on images; give a .jpg or .png file.")
-    file = read_cloud_file(source, want_normals="normal" in trained.pipeline.features)
+    assert isinstance(trained.pipeline, ScenePipeline)
+    file = read_for_network(source, trained.pipeline.features, trained.pipeline.voxel_size_m, unit=unit)
+    for remark in file.remarks if console is not None else ():
+        console.print(f"WARNING: {source}: {remark}.", style="yellow", markup=False, soft_wrap=True)
     prediction = predict_scene(trained, file.scene, views=views, max_tile_points=max_points)
     labels, train_index = trained.label_space, prediction.train_index
     own_colors = keep_colors and file.scene.rgb is not None
-    write_ply(
-        output,
-        file.written_xyz,
-        rgb=file.scene.rgb if own_colors else labels.color_table[train_index],
-        label=labels.decode(train_index),
-        confidence=prediction.confidence,
-        faces=file.faces,
-        comment=f"labels: raw ids of {labels.name}".encode("ascii", "replace").decode("ascii"),
-    )
+    with naming(output):
+        write_ply(
+            output,
+            file.written_xyz,
+            rgb=file.scene.rgb if own_colors else labels.color_table[train_index],
+            label=labels.decode(train_index),
+            confidence=prediction.confidence,
+            faces=file.faces,
+            comment=f"labels: raw ids of {labels.name}".encode("ascii", "replace").decode("ascii"),
+        )
     if console is not None:
         console.print(_table(labels, prediction))
         console.print(f"{len(train_index):,} points -> {escape(str(output))}", highlight=False)
@@ -91,13 +98,16 @@ def _predict_image_file(
     run: TrainedRun, source: Path, output: Path, views: int, console: Console | None
 ) -> ScenePrediction:
     """The same for a photograph, as a palette PNG."""
-    if run.experiment.data.kind != "images":
-        raise ValueError(f"{source}: an image, and this run was trained on scans; give a file of points.")
-    if output.suffix.lower() != ".png" or not output.parent.is_dir():
-        raise ValueError(f"{output}: the labelled image is written as PNG into a folder that exists.")
+    if source.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(
+            f"{source}: this run was trained on images; give one of {', '.join(IMAGE_SUFFIXES)}."
+        )
+    if output.suffix.lower() != ".png":
+        raise ValueError(f"{output}: the labelled image is written as PNG; name it <something>.png.")
     image = read_image_file(source)
     prediction = predict_scene(run, image, views=views)
-    write_class_image(output, image, prediction, run.label_space)
+    with naming(output):
+        write_class_image(output, image, prediction, run.label_space)
     if console is not None:
         console.print(_table(run.label_space, prediction))
         console.print(f"{image.width} x {image.height} pixels -> {escape(str(output))}", highlight=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,15 +90,42 @@ def predict_scene(
     )
 
 
-def read_any_file(run: TrainedRun, path: Path) -> Scene | ImageScene:
-    """A cloud of points or an image, whichever the run predicts."""
+def read_any_file(
+    run: TrainedRun,
+    path: Path,
+    *,
+    want_labels: bool = False,
+    unit: str | None = None,
+    remark: Callable[[str], None] = lambda _: None,
+) -> Scene | ImageScene:
+    """A cloud of points or an image, whichever the run predicts.
+
+    Args:
+        run: what is to predict it.
+        path: the file.
+        want_labels: whether the labels of a cloud are wanted too, to compare with.
+        unit: unit of its positions, see :func:`pointseg.scans.file.read_cloud_file`.
+        remark: told each thing that is doubtful about the file.
+    """
     if isinstance(run.pipeline, ImagePipeline):
         from pointseg.images.file import read_image_file
 
         return read_image_file(path)
-    from pointseg.scans.file import read_cloud_file
+    from pointseg.scans.file import read_for_network
 
-    return read_cloud_file(path, want_normals="normal" in run.pipeline.features).scene
+    pipeline = run.pipeline
+    read = functools.partial(read_for_network, path, pipeline.features, pipeline.voxel_size_m, unit=unit)
+    try:
+        file = read(want_labels=want_labels)
+    except ValueError as error:
+        # Whatever is wrong with labels, points can be predicted without them.
+        if not want_labels:
+            raise
+        file = read(want_labels=False)
+        remark(f"its labels are left out ({error})")
+    for line in file.remarks:
+        remark(line)
+    return file.scene
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ def visualise(
     wanted, console = outputs or Outputs(), console or Console(quiet=True)
     is_run = RunFolder(source).config.is_file()
     if is_run:
-        view = _view_of_run(source, scene, store, views, checkpoint, device, engine)
+        view = _view_of_run(source, scene, store, views, checkpoint, device, engine, console)
     else:
         view = _view_of_store(source, scene)
     if not view.num_vertices:
@@ -111,18 +111,31 @@ def visualise(
     return written
 
 
+def warn(console: Console, text: str) -> None:
+    console.print(f"WARNING: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 HELP = "bash scripts/install_system_libs.sh installs what Open3D needs."
 
 
 def _view_of_run(
-    path: Path, scene: str, store: Path | None, views: int, checkpoint: str, device: str, engine: str | None
+    path: Path,
+    scene: str,
+    store: Path | None,
+    views: int,
+    checkpoint: str,
+    device: str,
+    engine: str | None,
+    console: Console,
 ) -> SceneView:
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
     run = load_run(path, checkpoint="last" if checkpoint == "last" else "best", device=device, engine=engine)
     loaded: Scene | ImageScene
     if Path(scene).suffix and Path(scene).is_file():
-        loaded = read_any_file(run, Path(scene))
+        loaded = read_any_file(
+            run, Path(scene), want_labels=True, remark=lambda line: warn(console, f"{scene}: {line}.")
+        )
     else:
         loaded = _load(run.open_data(store), scene)
     return SceneView.of(loaded, run.label_space, predict_scene(run, loaded, views=views))
