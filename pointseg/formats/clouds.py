@@ -114,9 +114,8 @@ def finite_positions(path: Path, cloud: PlyCloud) -> npt.NDArray[np.float64]:
     finite = np.isfinite(xyz).all(axis=1)
     if not finite.all():
         raise ValueError(
-            f"{printable(path)}: {int((~finite).sum())} of {len(xyz)} points have a position that is not a "
-            f"finite number, NaN or infinite (first: point {int(np.argmin(finite))}). Remove them from the "
-            "file."
+            f"{printable(path)}: {int((~finite).sum())} of {len(xyz)} points have no place (first: point "
+            f"{int(np.argmin(finite))}): some positions are NaN or infinite. Remove them from the file."
         )
     return xyz
 

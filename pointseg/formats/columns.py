@@ -103,9 +103,13 @@ def colors_to_uint8(color: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], Rem
             f"its colours must lie in 0..1, 0..255 or 0..65535; they lie in {low:.6g}..{high:.6g}"
         )
     outside = int(((color < 0) | (color > scale)).sum())
-    remarks = () if not outside else (
-        f"{outside} of {color.size} colour values lie outside 0..{scale:.0f} ({low:.6g}..{high:.6g}) and are "
-        "cut off there",
+    remarks = (
+        ()
+        if not outside
+        else (
+            f"{outside} of {color.size} colour values lie outside 0..{scale:.0f} ({low:.6g}..{high:.6g}) and are "
+            "cut off there",
+        )
     )
     return np.rint(np.clip(color, 0, scale) * (255.0 / scale)).astype(np.uint8), remarks
 

@@ -79,7 +79,9 @@ def _check_claims(archive: zipfile.ZipFile, name: str) -> None:
         version = np.lib.format.read_magic(handle)
         if version not in ((1, 0), (2, 0)):
             return
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, _, dtype = read(handle)
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > member.file_size:

@@ -25,11 +25,7 @@ def read_text(path: Path) -> str:
         ValueError: if it is not UTF-8; the message names the file and says what to do.
     """
     data = path.read_bytes()
-    if data.startswith(_UTF16) or b"\0" in data[:4]:
-        raise ValueError(
-            f"{path}: expected text in UTF-8; this is UTF-16, as PowerShell and Excel write it. Save it as "
-            "UTF-8 (PowerShell: Out-File -Encoding utf8)."
-        )
+    refuse_utf16(path, data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -38,6 +34,15 @@ def read_text(path: Path) -> str:
             f"{path}: line {line}: expected text in UTF-8; got the byte 0x{data[error.start]:02x}. Save the "
             "file as UTF-8."
         ) from None
+
+
+def refuse_utf16(path: Path, data: bytes) -> None:
+    """Raises ValueError for the bytes of a file of another encoding than UTF-8 and its kin."""
+    if data.startswith(_UTF16) or b"\0" in data[:4]:
+        raise ValueError(
+            f"{path}: expected text in UTF-8; this is UTF-16, as PowerShell and Excel write it. Save it as "
+            "UTF-8 (PowerShell: Out-File -Encoding utf8)."
+        )
 
 
 def read_lines(path: Path) -> list[str]:

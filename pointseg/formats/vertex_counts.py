@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from pointseg.core.labels import resource_path
+from pointseg.formats.text import read_lines
 
 #: Folders of a ScanNet copy that hold scan folders; the copy itself may be one.
 SCAN_FOLDERS = ("scans", "scans_test", ".")
@@ -95,7 +96,7 @@ def read_scene_list(path: Path) -> list[str]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file; expected one scene name per line.")
-    names = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = read_lines(Path(path))
     if not names or len(set(names)) != len(names):
         raise ValueError(f"{path}: expected different scene names, one per line; got {len(names)} lines.")
     return sorted(names)

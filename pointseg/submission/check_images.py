@@ -11,7 +11,7 @@ from rich.console import Console
 from pointseg.formats.archive import BAD_ARCHIVE
 from pointseg.formats.image_submission import check_image_submission
 from pointseg.formats.submission import SubmissionCheck
-from pointseg.images.files import open_image
+from pointseg.images.files import open_image, upright_size
 from pointseg.images.layouts import LAYOUTS, LayoutName
 from pointseg.submission.check import print_outcome
 
@@ -52,7 +52,8 @@ def _sizes(layout: LayoutName, data: Path, split: str) -> dict[str, tuple[int, i
     sizes = {}
     for item in images:
         with open_image(item.image) as opened:
-            sizes[item.name] = (opened.height, opened.width)
+            width, height = upright_size(opened)
+            sizes[item.name] = (height, width)
     return sizes
 
 
