@@ -80,8 +80,8 @@ def _lost_digits(xyz: Floats) -> str | None:
     if bool((single == np.rint(single)).all()) and step < 1:
         return None  # A grid of whole metres has lost nothing.
     return (
-        f"positions of up to {largest:,.0f} are stored in single precision, in steps of {step:g}; export them "
-        "in double precision, or shifted near the origin"
+        f"positions of up to {largest:,.0f} are stored in single precision, in steps of {step:g}; export "
+        "them in double precision, or shifted near the origin"
     )
 
 
@@ -129,8 +129,8 @@ def voxel_doubts(xyz_m: Floats, voxel_size_m: float) -> list[str]:
     gap = float(np.median(cKDTree(distinct).query(asked, k=2)[0][:, 1])) if len(distinct) > 1 else 0.0
     if gap > _FAR_VOXELS * voxel_size_m:
         return [
-            f"neighbouring points lie {gap:g} m apart, {gap / voxel_size_m:,.0f} voxels of the network, which "
-            "then sees single points and no surfaces. Is their unit the metre? --unit says otherwise"
+            f"neighbouring points lie {gap:g} m apart, {gap / voxel_size_m:,.0f} voxels of the network, "
+            "which then sees single points and no surfaces. Is their unit the metre? --unit says otherwise"
         ]
     return []
 

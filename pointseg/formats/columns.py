@@ -107,8 +107,8 @@ def colors_to_uint8(color: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], Rem
         ()
         if not outside
         else (
-            f"{outside} of {color.size} colour values lie outside 0..{scale:.0f} ({low:.6g}..{high:.6g}) and are "
-            "cut off there",
+            f"{outside} of {color.size} colour values lie outside 0..{scale:.0f} ({low:.6g}..{high:.6g}) and "
+            "are cut off there",
         )
     )
     return np.rint(np.clip(color, 0, scale) * (255.0 / scale)).astype(np.uint8), remarks

@@ -128,8 +128,8 @@ def _decode_elsewhere(path: Path, wanted: list[str]) -> Columns:
     if code or not line.strip():
         reasons = [text.strip() for text in said.splitlines() if text.strip()]
         raise ValueError(
-            f"its points cannot be decompressed ({reasons[-1] if reasons else f'exit code {code}'}); the file "
-            "is damaged or was cut"
+            f"its points cannot be decompressed ({reasons[-1] if reasons else f'exit code {code}'}); the "
+            "file is damaged or was cut"
         )
     return columns
 

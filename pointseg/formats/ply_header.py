@@ -62,8 +62,8 @@ class PlyHeader:
         held = path.stat().st_size - header.end
         if header.min_bytes > held:
             raise ValueError(
-                f"its header announces {num_rows:,} rows, which take at least {header.min_bytes:,} bytes, but "
-                f"only {max(held, 0):,} follow. The file was cut, or its header is wrong"
+                f"its header announces {num_rows:,} rows, which take at least {header.min_bytes:,} bytes, "
+                f"but only {max(held, 0):,} follow. The file was cut, or its header is wrong"
             )
         return header
 

@@ -96,7 +96,7 @@ def _check_version(path: Path, label_space: LabelSpace, names: dict[int, set[str
 
 
 def near_category(category: str, known: Iterable[str]) -> str | None:
-    """The category of the table that a foreign one most likely is: ScanNet v1 wrote "trashcan", v2 "trash can".
+    """The category of the table that a foreign one most likely is: "trashcan" of ScanNet v1 is "trash can".
 
     Args:
         category: a category that the table does not have.

@@ -98,7 +98,7 @@ def _bytes_of(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         ValueError: for values that are neither bytes nor of 16 bits.
     """
     low, high = float(grey.min(initial=0)), float(grey.max(initial=0))
-    if grey.dtype.kind == "f" and 0 <= low and high <= 1:
+    if grey.dtype.kind == "f" and low >= 0 and high <= 1:
         return np.rint(grey * 255).astype(np.uint8)
     if not (low >= 0 and high <= 65_535):
         raise ValueError(

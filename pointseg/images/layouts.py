@@ -140,7 +140,8 @@ def _folder_items(path: Path) -> Iterator[Item]:
             name = Path(name).stem
         if name not in images:
             raise ValueError(
-                f"{table}: image {name!r} is not in {path / 'images'}, among its files {', '.join(IMAGE_SUFFIXES)}."
+                f"{table}: image {name!r} is not in {path / 'images'}, among its files "
+                f"{', '.join(IMAGE_SUFFIXES)}."
             )
         if not split:
             raise ValueError(f"{table}: image {name!r} has no split.")

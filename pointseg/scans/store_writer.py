@@ -199,7 +199,7 @@ def _identity(label_space: LabelSpace) -> dict[str, Any]:
 
 
 def _only_adds(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether classes or ignored ids were added and nothing else: no scene that is there can have had them."""
+    """Whether classes or ignored ids were added and nothing else: no scene that is there can have them."""
     ids = "ignored_raw_ids"
     return (
         all(now.get(key) == value for key, value in before.items() if key != ids)
