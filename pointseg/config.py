@@ -54,6 +54,19 @@ def load_config(
         raise ConfigError(explain(model, error, merged, str(path) if path else "config")) from None
 
 
+def changed(config: M, **updates: Any) -> M:
+    """The configuration with other values of some fields, validated as a whole; ``model_copy`` is not.
+
+    Raises:
+        ConfigError: where the values do not fit together.
+    """
+    values = {**dict(config), **updates}
+    try:
+        return type(config).model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(type(config), error, values, "config")) from None
+
+
 def read_with_bases(path: Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """One YAML mapping with its bases merged under it; a base's path is relative to its file."""
     path = path.resolve()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.table import Table
 import pointseg
 from pointseg.bench.main import describe
 from pointseg.core.distributed import choose_device
+from pointseg.core.durable import write_json
 from pointseg.sparse import ENGINES, current_engine
 from pointseg.sparse.backends.bfloat16 import bfloat16_instructions, explain_bfloat16
 from pointseg.sparse.engines import backend
@@ -73,7 +73,7 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         packages.add_row(name, findings["packages"][name] or "not installed", purpose)
     console.print(packages)
     if json_path:
-        json_path.write_text(json.dumps(findings, indent=1), encoding="utf-8")
+        write_json(json_path, findings)
     return findings
 
 

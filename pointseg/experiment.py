@@ -261,6 +261,11 @@ class Experiment(Config):
             raise ValueError(
                 f"losses: {PENALTY!r} is the name of the head's own penalty; choose another name"
             )
+        if self.optimizer.layer_decay is not None and not self.model.layers():
+            raise ValueError(
+                f"optimizer.layer_decay: {self.model.type} does not tell the order of its layers; "  # type: ignore[attr-defined]
+                "use optimizer.groups with lr_scale instead"
+            )
         if self.model.kind != self.data.kind:
             fitting = [name for name, row in BACKBONES.items() if row.kind == self.data.kind]
             raise ValueError(

@@ -21,7 +21,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from pointseg.config import load_config
+from pointseg.config import changed, load_config
 from pointseg.core.batch import Batch
 from pointseg.core.distributed import process_group
 from pointseg.core.memory import keep_freed_memory
@@ -62,8 +62,8 @@ def measure(experiment: Experiment, device: str, *, steps: int, rounds: int) -> 
             )
             taken[NETWORK], _ = seconds(lambda: train(batches))  # noqa: B023
             for workers in (0, 1):
-                options = experiment.train.model_copy(update={"workers": workers})
-                reading = TrainingJob.prepare(experiment.model_copy(update={"train": options}), processes)
+                options = changed(experiment.train, workers=workers)
+                reading = TrainingJob.prepare(changed(experiment, train=options), processes)
                 every = itertools.chain.from_iterable(reading.steps(0))
                 # The first batch waits for the worker to start.
                 train(itertools.islice(every, 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pointseg.bench.options import BenchOptions
 from pointseg.bench.plot import draw
 from pointseg.bench.rows import Measurements
 from pointseg.core.distributed import choose_device
+from pointseg.core.durable import write_json
 from pointseg.core.memory import keep_freed_memory
 
 
@@ -70,7 +70,7 @@ def bench(
                 console.print(f"{row['engine']}, {_PHASES[row['phase']]}: {row['skipped']}", highlight=False)
         # After every size: a long run that is stopped leaves what it has measured.
         if json_path:
-            json_path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            write_json(json_path, rows)
         if plot_path:
             draw(rows, plot_path)
     return rows

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pointseg.core.durable import writing
+
 #: Colours that people with colour blindness tell apart (Okabe and Ito, 2008).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _LINES = ("-", "--", ":", "-.")
@@ -40,7 +42,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             _voxel_axis(panels[1][column], sizes)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
-    figure.savefig(path, dpi=150)
+    with writing(path) as stream:
+        figure.savefig(stream, dpi=150, format=path.suffix.lstrip(".") or "png")
 
 
 def _series(rows: list[dict[str, Any]]) -> list[tuple[str, str, list[dict[str, Any]]]]:

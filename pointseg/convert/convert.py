@@ -15,6 +15,7 @@ from rich.console import Console
 from pointseg.config import load_config
 from pointseg.convert.public_layout import Origin
 from pointseg.convert.weights import PublicWeights, read_public, write_public
+from pointseg.core.durable import writing
 from pointseg.core.label_sets import find_label_space
 from pointseg.core.labels import LabelSpace
 from pointseg.experiment import Experiment
@@ -103,7 +104,8 @@ def export(
     if not isinstance(head, LinearHead):
         raise ValueError(f"{run}: only a linear classifier can be written; this run has another head.")
     state = write_public(trained.segmenter.backbone, head.classifier.state_dict(), origin)
-    torch.save({"state_dict": state}, out)
+    with writing(out) as stream:
+        torch.save({"state_dict": state}, stream)
     if console is not None:
         options = model.resolved()
         said = ", ".join(f"{key} {options[key]}" for key in ("bn_eps", "bn_momentum", "final_relu"))

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pointseg.core.durable import write_json
 from pointseg.core.image import ImageScene
 from pointseg.core.memory import keep_freed_memory
 from pointseg.core.prediction import ScenePrediction
@@ -26,7 +27,6 @@ from pointseg.evaluation.collapse import CollapseReport, print_collapse
 from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report, print_report
-from pointseg.evaluation.score import write_json
 from pointseg.formats.label_text import write_labels
 from pointseg.prediction.predict import predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run

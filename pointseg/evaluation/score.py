@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from pointseg.core.durable import write_json
 from pointseg.core.label_sets import find_label_space
 from pointseg.core.labels import LabelSpace
 from pointseg.evaluation.confusion import Confusion
@@ -173,11 +173,3 @@ def score(
     if json_path is not None:
         write_json(json_path, result.to_dict())
     return result
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write JSON without NaN; the file is either whole or absent."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)

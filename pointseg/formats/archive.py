@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from pointseg.core.durable import writing
+
 #: Zip's own epoch: a time of writing would make every archive differ.
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 #: What zipfile raises for an archive, and for a member, that it cannot read; NotImplementedError stands for
@@ -29,25 +31,17 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]], *, compress: b
     Raises:
         ValueError: for a name that is no plain file name, or that comes twice.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     written: set[str] = set()
-    try:
-        with zipfile.ZipFile(partial, "w", compression=method) as archive:
-            for name, content in files:
-                if not _PLAIN_NAME.fullmatch(name) or name in written:
-                    raise ValueError(
-                        f"{path}: expected file names that differ and hold no '/'; got {name!r}."
-                    )
-                written.add(name)
-                entry = zipfile.ZipInfo(name, FIXED_TIME)
-                entry.compress_type, entry.create_system = method, 3
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(path) as stream, zipfile.ZipFile(stream, "w", compression=method) as archive:
+        for name, content in files:
+            if not _PLAIN_NAME.fullmatch(name) or name in written:
+                raise ValueError(f"{path}: expected file names that differ and hold no '/'; got {name!r}.")
+            written.add(name)
+            entry = zipfile.ZipInfo(name, FIXED_TIME)
+            entry.compress_type, entry.create_system = method, 3
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
 
 
 def is_unsafe(member: zipfile.ZipInfo) -> bool:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.durable import write_bytes
+
 #: What the official reader takes for an integer, given the line without its end. Bytes, because Python 2
 #: reads bytes: digits of other scripts and blanks beyond ASCII are errors there.
 INTEGER = re.compile(rb"[ \t\v\f]*[+-]?[0-9]+[ \t\v\f]*")
@@ -140,7 +142,4 @@ def format_labels(raw_ids: npt.ArrayLike) -> bytes:
 
 def write_labels(path: Path, raw_ids: npt.ArrayLike) -> None:
     """Write (P,) raw ids as a label text file; the file is either whole or absent."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(format_labels(raw_ids))
-    partial.replace(path)
+    write_bytes(path, format_labels(raw_ids))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from plyfile import PlyData, PlyElement, PlyElementParseError, PlyListProperty, PlyParseError
 
+from pointseg.core.durable import writing
 from pointseg.formats.columns import (
     INSTANCE_NAMES,
     LABEL_NAMES,
@@ -295,7 +296,7 @@ def _write_blocks(
         header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
         face_block["n"] = 3
         face_block["v"] = faces
-    with path.open("wb") as handle:
+    with writing(path) as handle:
         handle.write(("\n".join([*header, "end_header"]) + "\n").encode("ascii"))
         handle.write(block.tobytes())
         handle.write(face_block.tobytes())

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from pointseg.core.durable import write_json
 from pointseg.core.labels import LabelSpace
 from pointseg.images.files import (
     check_same_size,
@@ -169,9 +170,7 @@ def _read_kept(file: Path, entries: Entries) -> Counts | None:
 def _keep(file: Path, counts: Counts) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(counts), encoding="utf-8")
-        partial.replace(file)
+        write_json(file, counts, indent=None)
     except OSError as error:
         warnings.warn(
             f"{file}: class counts cannot be kept ({error}); they are counted again at every start. Set "

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pointseg.core.durable import writing
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
@@ -34,8 +35,9 @@ def write_class_image(
     raw = label_space.decode(prediction.train_index).reshape(image.height, image.width)
     if min(label_space.raw_ids) < 0 or max(label_space.raw_ids) > 255:
         colors = label_space.color_table[prediction.train_index]
-        Image.fromarray(image.as_picture(colors)).save(path)
-        return
-    picture = Image.fromarray(raw.astype(np.uint8))
-    picture.putpalette(label_space.palette())
-    picture.save(path)
+        picture = Image.fromarray(image.as_picture(colors))
+    else:
+        picture = Image.fromarray(raw.astype(np.uint8))
+        picture.putpalette(label_space.palette())
+    with writing(path) as stream:
+        picture.save(stream, "PNG")

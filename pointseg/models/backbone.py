@@ -22,6 +22,13 @@ class BackboneConfig(Config):
         """A module with ``rows(batch)`` -> (M, D) and ``out_channels`` = D."""
         raise TypeError(f"{type(self).__name__} must define build(in_channels).")
 
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        """The layers from input to output, for ``optimizer.layer_decay``: globs of parameter names of each.
+
+        Names are those inside the network, such as ``block1.*``. Empty where the order is not told.
+        """
+        return ()
+
     def trained(self) -> BackboneConfig:
         """The options with which to build a network whose weights come from a checkpoint."""
         return self

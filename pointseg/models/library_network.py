@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from pointseg.config import changed
 from pointseg.core.batch import ImageBatch
 from pointseg.models.backbone import BackboneConfig
 from pointseg.models.image_unet import image_rows
@@ -35,7 +36,7 @@ class LibraryNetworkConfig(BackboneConfig):
     pretrained: Path | None = None
 
     def trained(self) -> LibraryNetworkConfig:
-        return self.model_copy(update={"pretrained": None})
+        return changed(self, pretrained=None)
 
 
 class LibraryNetwork(nn.Module):

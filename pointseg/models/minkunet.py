@@ -107,6 +107,11 @@ class MinkUNetConfig(BackboneConfig):
             "dropout": self.dropout,
         }
 
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        down = [(f"conv{i}p*", f"bn{i}.*", f"block{i}.*") for i in (1, 2, 3, 4)]
+        up = [(f"convtr{i}p*", f"bntr{i}.*", f"block{i + 1}.*") for i in (4, 5, 6, 7)]
+        return (("conv0p*", "bn0.*"), *down, *up)
+
     def build(self, in_channels: int) -> MinkUNet:
         """The network for ``in_channels`` input features per voxel."""
         return MinkUNet(in_channels, **self.resolved())

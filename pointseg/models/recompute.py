@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pointseg.sparse import SparseTensor
+from pointseg.sparse.engines import engine_setting, using_engine
 from pointseg.sparse.tensor import on_grid
 
 
@@ -24,16 +25,24 @@ def recomputed(layer: nn.Module, x: SparseTensor) -> SparseTensor:
         out: SparseTensor = layer(on_grid(parts, grid))
         return out.features
 
+    # The second pass may run in another thread, and after the block that set the engine.
+    engine = engine_setting()
     features = checkpoint(
         run,
         # Of a concatenation the two tensors that it is made of: they are kept anyway.
         *x.parts,
         use_reentrant=False,
         preserve_rng_state=False,
-        context_fn=lambda: (contextlib.nullcontext(), _statistics_aside(layer)),
+        context_fn=lambda: (contextlib.nullcontext(), _again(layer, engine)),
     )
     assert isinstance(features, Tensor)
     return x.with_features(features)
+
+
+@contextlib.contextmanager
+def _again(layer: nn.Module, engine: str) -> Iterator[None]:
+    with using_engine(engine), _statistics_aside(layer):
+        yield
 
 
 @contextlib.contextmanager

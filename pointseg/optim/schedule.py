@@ -14,7 +14,8 @@ class ScheduleConfig(Config):
     """Base of the schedules.
 
     Args:
-        warmup: share of the training over which the learning rate rises linearly from near 0.
+        warmup: share of the training over which a factor rises linearly from near 0 to 1; it is multiplied to
+            the schedule, which runs from the first step, so that nothing jumps where it ends.
     """
 
     warmup: float = Field(default=0.0, ge=0, lt=1)
@@ -22,13 +23,11 @@ class ScheduleConfig(Config):
     def factor(self, step: int, total_steps: int) -> float:
         """What the optimiser's learning rate is multiplied by at ``step`` of 0..total_steps-1."""
         warm_steps = self.warmup * total_steps
-        if step < warm_steps:
-            return (step + 1) / (warm_steps + 1)
-        return self.after_warmup(step / total_steps)
+        return min(1.0, (step + 1) / (warm_steps + 1)) * self.decay(step / total_steps)
 
-    def after_warmup(self, progress: float) -> float:
-        """The factor at ``progress`` = step / total_steps."""
-        raise TypeError(f"{type(self).__name__} must define after_warmup(progress).")
+    def decay(self, progress: float) -> float:
+        """The factor at ``progress`` = step / total_steps, before the warm-up is multiplied to it."""
+        raise TypeError(f"{type(self).__name__} must define decay(progress).")
 
 
 class OneCycleConfig(ScheduleConfig):
@@ -67,7 +66,7 @@ class PolyConfig(ScheduleConfig):
     type: Literal["poly"] = "poly"
     power: float = Field(default=0.9, gt=0)
 
-    def after_warmup(self, progress: float) -> float:
+    def decay(self, progress: float) -> float:
         return (1.0 - progress) ** self.power
 
 
@@ -90,18 +89,19 @@ class MultiStepConfig(ScheduleConfig):
             raise ValueError("milestones are shares of the training: rising numbers between 0 and 1")
         return self
 
-    def after_warmup(self, progress: float) -> float:
+    def decay(self, progress: float) -> float:
         return self.gamma ** sum(progress >= milestone for milestone in self.milestones)
 
 
 class CosineConfig(ScheduleConfig):
-    """Half a cosine from 1 to ``final``."""
+    """Half a cosine from 1 to ``final``, which begins where the warm-up ends."""
 
     type: Literal["cosine"] = "cosine"
     final: float = Field(default=0.0, ge=0, lt=1)
 
-    def after_warmup(self, progress: float) -> float:
-        return _cosine_between(1.0, self.final, (progress - self.warmup) / (1.0 - self.warmup))
+    def decay(self, progress: float) -> float:
+        share = (progress - self.warmup) / (1.0 - self.warmup)
+        return _cosine_between(1.0, self.final, max(0.0, share))
 
 
 class ConstantConfig(ScheduleConfig):
@@ -109,7 +109,7 @@ class ConstantConfig(ScheduleConfig):
 
     type: Literal["constant"] = "constant"
 
-    def after_warmup(self, progress: float) -> float:
+    def decay(self, progress: float) -> float:
         return 1.0
 
 

@@ -27,6 +27,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from pointseg.core.durable import writing
 from pointseg.formats.mat_file import read_mat
 from pointseg.images.dataset import ImageSet
 from pointseg.images.layouts import LAYOUTS
@@ -144,9 +145,8 @@ class LabeledImages:
 def save_png(path: Path, picture: Image.Image) -> None:
     """The file is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    picture.save(partial, "PNG")
-    partial.replace(path)
+    with writing(path) as stream:
+        picture.save(stream, "PNG")
 
 
 def export(

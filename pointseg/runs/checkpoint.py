@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any, Literal
 
 import torch
 
+from pointseg.config import changed
 from pointseg.core.distributed import choose_device
+from pointseg.core.durable import writing
 from pointseg.core.labels import LabelSpace
 from pointseg.data.source import Source
 from pointseg.experiment import AnyPipeline, Experiment
@@ -45,17 +46,13 @@ class TrainedRun:
     def open_data(self, path: Path | None = None) -> Source:
         """The data of the training, or those at another path in the same layout."""
         data = self.experiment.data
-        return (data if path is None else data.model_copy(update={"path": path})).open()
+        return (data if path is None else changed(data, path=path)).open()
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers, texts and containers of them; the file is there whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        torch.save({"format": FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with writing(path) as stream:
+        torch.save({"format": FORMAT, **state}, stream)
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -97,19 +94,19 @@ def load_run(
 
     Raises:
         FileNotFoundError: if there is no run, or it has not saved a checkpoint yet.
-        ValueError: for an unknown checkpoint name or device, a damaged file, or a run without class counts
-            whose logits are to be adjusted.
+        ValueError: for an unknown checkpoint name or device, a damaged file, or where logits are to be
+            adjusted of a run without class counts, or with losses that have done so.
     """
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
     folder = RunFolder(path)
     experiment, label_space = folder.read_experiment(), folder.read_label_space()
-    experiment = experiment.model_copy(update={"model": experiment.model.trained()})
+    updates: dict[str, Any] = {"model": experiment.model.trained()}
     if logit_adjustment_tau is not None:
-        options = experiment.evaluate.model_copy(update={"logit_adjustment_tau": logit_adjustment_tau})
-        experiment = experiment.model_copy(update={"evaluate": options})
+        updates["evaluate"] = changed(experiment.evaluate, logit_adjustment_tau=logit_adjustment_tau)
     if engine is not None:
-        experiment = experiment.model_copy(update={"engine": known_engine(engine)})
+        updates["engine"] = known_engine(engine)
+    experiment = changed(experiment, **updates)
     chosen = choose_device(device)
     check_engine(experiment.engine, chosen)
     file = folder.best if checkpoint == "best" and folder.best.is_file() else folder.last

@@ -8,7 +8,8 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 import torch
 
 import pointseg
-from pointseg.config import dump_config, load_config
+from pointseg.config import ConfigError, changed, dump_config, load_config
+from pointseg.core.durable import remove_partials, write_json, write_text
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import Experiment
@@ -25,6 +27,7 @@ from pointseg.experiment import Experiment
 FREE_TO_CHANGE = frozenset(
     {"data.path", "engine", "train.workers", "train.num_threads", "train.log_every", "train.checkpoint_every"}
 )
+_WRITTEN_AGAIN = "The `pointseg train` command of this run writes it again, also where the run is at its end."
 
 
 class RunFolder:
@@ -55,11 +58,22 @@ class RunFolder:
         """
         if not self.config.is_file():
             raise FileNotFoundError(f"{self.path}: not a training run; expected the file {self.config.name}.")
-        return load_config(Experiment, self.config)
+        try:
+            return load_config(Experiment, self.config)
+        except (ConfigError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{self.config}: damaged, or of another version of pointseg. Restore it from a copy; without "
+                f"one, start over with --no-resume.\n{error}"
+            ) from None
 
     def read_label_space(self) -> LabelSpace:
-        """The classes of the run."""
-        return LabelSpace.from_dict(json.loads(self.label_space.read_text(encoding="utf-8")))
+        """The classes of the run.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        with _readable(self.label_space, _WRITTEN_AGAIN):
+            return LabelSpace.from_dict(json.loads(self.label_space.read_text(encoding="utf-8")))
 
     def write_class_statistics(self, statistics: ClassStatistics) -> None:
         """Keep the class counts of the training split."""
@@ -68,16 +82,21 @@ class RunFolder:
             "samples": statistics.samples.tolist(),
             "num_samples": statistics.num_samples,
         }
-        self.class_statistics.write_text(json.dumps(counts), encoding="utf-8")
+        write_json(self.class_statistics, counts, indent=None)
 
     def read_class_statistics(self) -> ClassStatistics | None:
-        """Class counts of the training split; None where the run has not kept them."""
+        """Class counts of the training split; None where the run has not kept them.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
         if not self.class_statistics.is_file():
             return None
-        counts = json.loads(self.class_statistics.read_text(encoding="utf-8"))
-        return ClassStatistics(
-            torch.tensor(counts["points"]), torch.tensor(counts["samples"]), counts["num_samples"]
-        )
+        with _readable(self.class_statistics, _WRITTEN_AGAIN):
+            counts = json.loads(self.class_statistics.read_text(encoding="utf-8"))
+            return ClassStatistics(
+                torch.tensor(counts["points"]), torch.tensor(counts["samples"]), int(counts["num_samples"])
+            )
 
     def may_continue(self, experiment: Experiment, resume: bool | None) -> bool:
         """Whether to continue from last.pt; False means to start anew.
@@ -117,19 +136,39 @@ class RunFolder:
         """Write what is being run; environment.json gets one entry for each start or continuation.
 
         The path of the store is written as an absolute one, so that the run can be evaluated from anywhere.
+
+        Raises:
+            ValueError: if environment.json is damaged.
         """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        data = experiment.data.model_copy(update={"path": experiment.data.path.resolve()})
-        resolved = experiment.model_copy(update={"data": data})
-        self.config.write_text(dump_config(resolved), encoding="utf-8")
-        self.label_space.write_text(
-            json.dumps(label_space.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8"
-        )
-        starts: list[dict[str, Any]] = []
-        if self.environment.is_file():
-            starts = json.loads(self.environment.read_text(encoding="utf-8"))["starts"]
+        for folder in (self.path, self.checkpoints):
+            remove_partials(folder)
+        starts = self._starts()
+        data = changed(experiment.data, path=experiment.data.path.resolve())
+        write_text(self.config, dump_config(changed(experiment, data=data)))
+        write_json(self.label_space, label_space.to_dict())
         starts.append({"step": step, "seed": experiment.seed, **describe_environment(device)})
-        self.environment.write_text(json.dumps({"starts": starts}, indent=1), encoding="utf-8")
+        write_json(self.environment, {"starts": starts})
+
+    def _starts(self) -> list[dict[str, Any]]:
+        if not self.environment.is_file():
+            return []
+        with _readable(self.environment, "It only records how the run was started: delete it and go on."):
+            return list(json.loads(self.environment.read_text(encoding="utf-8"))["starts"])
+
+
+@contextmanager
+def _readable(file: Path, what_to_do: str) -> Iterator[None]:
+    """Name the file, and what to do, where what is inside the block cannot read it.
+
+    Raises:
+        ValueError: if it cannot.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{file}: not readable, perhaps cut short ({reason}). {what_to_do}") from None
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:

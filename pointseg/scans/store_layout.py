@@ -1,4 +1,4 @@
-"""How a store lies on disk: names, types, the manifest, and writing in one step.
+"""How a store lies on disk: names, types and the manifest.
 
     STORE/manifest.json             versions, label set, options; each scene's split, hashes and counts
     STORE/scenes/<name>/*.npy       xyz_m, rgb, normal, raw_label, instance; what a scene lacks has no file
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +73,6 @@ def check_scene_name(name: str) -> str:
             "leading dot, bytes that are no UTF-8, and 1 to 200 bytes. Rename it."
         )
     return name
-
-
-def write_json(file: Path, data: Mapping[str, Any]) -> None:
-    """Replace a JSON file in one step: a reader sees the old one or the new one, never half."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as handle:
-        json.dump(data, handle, indent=1, ensure_ascii=False)
-        handle.write("\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(file)
 
 
 def sha256_of(file: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pointseg import __version__
+from pointseg.core.durable import move, write_json, writing
 from pointseg.core.labels import LabelSpace
 from pointseg.core.scene import Scene
 from pointseg.formats.text import read_json
@@ -25,7 +25,6 @@ from pointseg.scans.store_layout import (
     check_scene_name,
     read_manifest,
     sha256_of,
-    write_json,
 )
 
 
@@ -144,11 +143,10 @@ def write_scene(store: Path, scene: Scene, split: str, notes: Mapping[str, Any] 
         if final.exists():
             # A folder cannot replace a full one in one step; moved aside first, the scene is never mixed.
             final.rename(Path(tempfile.mkdtemp(dir=store / PARTIAL)) / name)
-        folder.rename(final)
+        move(folder, final)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    _sync_folder(final.parent)
 
 
 def _fill_folder(folder: Path, scene: Scene, split: str, notes: Mapping[str, Any] | None) -> None:
@@ -169,7 +167,6 @@ def _fill_folder(folder: Path, scene: Scene, split: str, notes: Mapping[str, Any
     )
     # mkdtemp makes private folders; a store is read by whoever may read its parent.
     folder.chmod(0o755)
-    _sync_folder(folder)
 
 
 def _write_array(file: Path, values: np.ndarray, kind: str) -> dict[str, Any]:
@@ -178,10 +175,8 @@ def _write_array(file: Path, values: np.ndarray, kind: str) -> dict[str, Any]:
     stored = np.ascontiguousarray(values, dtype=kind)
     if values.dtype.kind in "iu" and not np.array_equal(stored, values):
         raise ValueError(f"{file.name}: values do not fit {kind}.")
-    with file.open("wb") as handle:
-        np.save(handle, stored, allow_pickle=False)
-        handle.flush()
-        os.fsync(handle.fileno())
+    with writing(file) as stream:
+        np.save(stream, stored, allow_pickle=False)
     return {"sha256": sha256_of(file), "shape": list(stored.shape), "dtype": kind}
 
 
@@ -212,11 +207,3 @@ def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     shown = ", ".join(f"{key}: {before.get(key)!r} then, {now.get(key)!r} now" for key in keys[:3])
     return shown + (f", and {len(keys) - 3} more" if len(keys) > 3 else "")
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 
@@ -31,7 +32,9 @@ ENGINES: dict[str, tuple[str, str]] = {
 AUTOMATIC = ("native", "torch", "triton", "reference")
 
 _log = logging.getLogger(__name__)
-_setting = AUTO
+#: The setting of the whole program, and that of a ``with`` block, which other threads do not see.
+_default = AUTO
+_of_block: ContextVar[str | None] = ContextVar("engine", default=None)
 
 
 def known_engine(name: str) -> str:
@@ -73,29 +76,37 @@ def check_engine(name: str, device: torch.device | str) -> None:
 
 
 def set_engine(name: str) -> None:
-    """Choose the engine of all convolutions from now on; ``auto`` by default.
+    """Choose the engine of all convolutions outside :func:`using_engine`, in all threads; first ``auto``.
 
     Raises:
         ValueError: if there is none of that name.
     """
-    global _setting
-    _setting = known_engine(name)
+    global _default
+    _default = known_engine(name)
+
+
+def engine_setting() -> str:
+    """The engine that is set here, or ``auto``."""
+    return _of_block.get() or _default
 
 
 @contextmanager
 def using_engine(name: str) -> Iterator[None]:
-    """The engine inside a ``with`` block."""
-    before = _setting
-    set_engine(name)
+    """The engine inside a ``with`` block, in this thread alone.
+
+    A backward pass uses the engines of its forward pass, in whichever thread and block it runs.
+    """
+    token = _of_block.set(known_engine(name))
     try:
         yield
     finally:
-        set_engine(before)
+        _of_block.reset(token)
 
 
 def current_engine(device: torch.device | str) -> str:
     """The name of the engine that convolves on a device."""
-    return _choose(torch.device(device).type) if _setting == AUTO else _setting
+    setting = engine_setting()
+    return _choose(torch.device(device).type) if setting == AUTO else setting
 
 
 def current_backend(device: torch.device) -> Backend:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from pointseg.core.durable import move
 from pointseg.data.source import Source
 from pointseg.evaluation.evaluate import predict_store
 from pointseg.formats.submission import SubmissionCheck, check_submission, write_submission
@@ -54,7 +55,7 @@ def submit(
     if not check.is_valid:
         messages = "\n".join(problem.message for problem in check.problems)
         raise ValueError(f"{rejected} is not fit for the server:\n{messages}")
-    rejected.replace(output)
+    move(rejected, output)
     console = Console()
     console.print(
         f"{output}: {check.num_scenes} {store.members}, {check.num_vertices:,} {store.unit}, checked.",

@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pointseg.core.durable import PARTIAL, remove_partials, write_json, write_text
 from pointseg.formats.scannet_tables import shipped_label_table, shipped_splits
 from pointseg.synthetic.rooms import make_room
 from pointseg.synthetic.sampler import ClassSampler
@@ -95,7 +96,7 @@ def synthesize(
     if split_files:
         for split in SPLITS:
             text = "".join(f"{name}\n" for name in names[split])
-            (out / f"scannetv2_{split}.txt").write_text(text, encoding="utf-8")
+            write_text(out / f"scannetv2_{split}.txt", text)
     shown.print(f"{', '.join(f'{len(names[split])} {split}' for split in SPLITS)} scenes in {out}.")
     return names
 
@@ -151,10 +152,12 @@ def claim(out: Path, recipe: Recipe) -> None:
             "choose a new or an empty folder."
         )
     out.mkdir(parents=True, exist_ok=True)
-    for leftover in out.glob(".*.partial"):
-        shutil.rmtree(leftover)
+    for leftover in out.glob(f".*{PARTIAL}"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+    remove_partials(out)
     shutil.copyfile(shipped_label_table(), out / shipped_label_table().name)
-    manifest.write_text(json.dumps(asdict(recipe), indent=2) + "\n", encoding="utf-8")
+    write_json(manifest, asdict(recipe), indent=2)
 
 
 def generate(out: Path, job: SceneJob) -> str:

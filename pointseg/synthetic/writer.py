@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.durable import move, write_json, write_text
 from pointseg.core.labels import distinct_colors
 from pointseg.formats.ply import write_scannet_mesh
 from pointseg.formats.scannet import AGGREGATION_SUFFIX, MESH_SUFFIX, METADATA_SUFFIX, SEGMENTS_SUFFIX
@@ -62,21 +62,19 @@ def write_scene(folder: Path, name: str, scan: Scan, rng: np.random.Generator, *
     opaque = np.full((scan.num_vertices, 1), 255, dtype=np.uint8)
     mesh = growing / f"{name}{MESH_SUFFIX}"
     write_scannet_mesh(mesh, scan.xyz_m, np.concatenate((scan.rgb, opaque), axis=1), scan.faces)
-    (growing / f"{name}{METADATA_SUFFIX}").write_text(
-        _metadata(scan, rng, aligned=labelled), encoding="utf-8"
-    )
+    write_text(growing / f"{name}{METADATA_SUFFIX}", _metadata(scan, rng, aligned=labelled))
     if labelled:
         _write_labels(growing / f"{name}_vh_clean_2.labels.ply", scan, rng)
         segments = f"{name}{SEGMENTS_SUFFIX}"
-        (growing / segments).write_text(json.dumps(_segmentation(name, scan, rng)), encoding="utf-8")
+        write_json(growing / segments, _segmentation(name, scan, rng), indent=None)
         groups = {
             "sceneId": name,
             "appId": "Aggregator.v2",
             "segGroups": _groups(scan, rng),
             "segmentsFile": segments,
         }
-        (growing / f"{name}{AGGREGATION_SUFFIX}").write_text(json.dumps(groups), encoding="utf-8")
-    growing.rename(folder / name)
+        write_json(growing / f"{name}{AGGREGATION_SUFFIX}", groups, indent=None)
+    move(growing, folder / name)
 
 
 def _segmentation(name: str, scan: Scan, rng: np.random.Generator) -> dict[str, Any]:

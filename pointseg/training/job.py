@@ -11,6 +11,7 @@ from itertools import islice
 
 import torch
 
+from pointseg.config import changed
 from pointseg.core.batch import Batch
 from pointseg.core.distributed import Processes
 from pointseg.core.seeds import derived_seed
@@ -96,10 +97,17 @@ class TrainingJob:
             total_steps=total_steps,
         )
 
-    def fresh_state(self) -> tuple[TrainingState, str]:
-        """The state before the first step, and a notice for the user, or ""."""
+    def fresh_state(self, *, continues: bool = False) -> tuple[TrainingState, str]:
+        """The state before the first step, and a notice for the user, or "".
+
+        Args:
+            continues: whether its weights come from a checkpoint, so that none are read for it.
+        """
+        experiment = self.experiment
+        if continues:
+            experiment = changed(experiment, model=experiment.model.trained())
         return TrainingState.fresh(
-            self.experiment, self.class_statistics, self.store.label_space, self.pipeline, self.processes
+            experiment, self.class_statistics, self.store.label_space, self.pipeline, self.processes
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.durable import write_text
 from pointseg.evaluation.collapse import CollapseReport
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report
@@ -106,7 +107,7 @@ def keep_rows(path: Path, *, step: int, validated: int) -> None:
             break
         if row["step"] <= (validated if row["kind"] == "val" else step):
             kept.append(line)
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    write_text(path, "".join(line + "\n" for line in kept))
 
 
 def confusion_image(confusion: Confusion) -> npt.NDArray[np.uint8]:

@@ -44,7 +44,7 @@ def prefetch(
             if batch is None:
                 return
             if ready is not None:
-                _hand_over(batch, ready)
+                _hand_over(batch, ready, device)
             yield batch
     finally:
         stop.set()
@@ -92,9 +92,9 @@ def _taken(
                 raise RuntimeError("The thread that makes batches ended without a word.") from None
 
 
-def _hand_over(batch: Batch, ready: torch.cuda.Event) -> None:
-    """Let the current stream use a batch: after it is made, and its memory not again before it is used."""
-    stream = torch.cuda.current_stream()
+def _hand_over(batch: Batch, ready: torch.cuda.Event, device: torch.device) -> None:
+    """Let the device's current stream use a batch: after it is made; its memory is not reused before that."""
+    stream = torch.cuda.current_stream(device)
     stream.wait_event(ready)
     for value in vars(batch).values():
         if isinstance(value, Tensor):

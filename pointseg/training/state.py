@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,11 @@ class Learner(nn.Module):
         super().__init__()
         self.segmenter = segmenter
         self.objective = objective
+
+    def named(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """All that learns by the names that checkpoints use: ``backbone.*``, ``head.*``, ``objective.*``."""
+        for name, parameter in self.named_parameters():
+            yield name.removeprefix("segmenter."), parameter
 
     def forward(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         loss, parts = self.objective(batch.supervise(self.segmenter(batch, progress), progress))
@@ -85,7 +90,7 @@ class TrainingState:
         state = cls(
             learner=learner,
             parallel=processes.wrap(learner),
-            optimizer=experiment.optimizer.build(learner.parameters()),
+            optimizer=experiment.optimizer.build(learner.named(), experiment.model.layers()),
             scaler=torch.amp.GradScaler(processes.device.type, enabled=experiment.train.amp == "fp16"),
             average=None if decay is None else WeightAverage(network, decay),
         )

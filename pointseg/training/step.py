@@ -134,7 +134,7 @@ def train_step(
 def _set_learning_rate(state: TrainingState, experiment: Experiment, total_steps: int) -> float:
     lr = experiment.optimizer.lr * experiment.schedule.factor(state.step, total_steps)
     for group in state.optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("lr_scale", 1.0)
     return lr
 
 
@@ -166,7 +166,6 @@ def _is_bad(state: TrainingState, losses: list[Tensor], norm: Tensor, processes:
     bad = ~torch.stack(losses).isfinite().all()
     if not state.scaler.is_enabled():
         bad = bad | ~norm.isfinite()
-    # Under fp16 gradients overflow now and then; the scaler leaves such a step out by itself.
     return processes.sum(bad.float()) > 0
 
 
@@ -178,16 +177,17 @@ def _restore(state: TrainingState, buffers_before: list[Tensor], *, where: Tenso
 
 
 def _move(state: TrainingState, norm: Tensor, *, unless: Tensor) -> None:
-    """One step of the optimiser; fused ones leave it out by themselves where the device says so."""
-    # But fused SGD takes the first gradient for momentum also where it leaves the step out: until there has
-    # been a step, the host decides.
-    is_possible = bool(state.optimizer.state) or bool(norm.isfinite())
-    if state.scaler.is_enabled():
-        if is_possible:
-            state.scaler.step(state.optimizer)
-        state.scaler.update()
-    elif is_possible:
-        state.optimizer.found_inf = unless.float()  # type: ignore[attr-defined]
+    """One step of the optimiser and of the average behind it, left out on the device where that says so.
+
+    Under fp16 gradients overflow now and then. Such a step is left out too, without being bad.
+    """
+    is_left_out = unless | ~norm.isfinite()
+    # Fused SGD takes the first gradient for momentum also where it leaves the step out: until there has been
+    # a step, the host decides.
+    if state.optimizer.state or not bool(is_left_out):
+        state.optimizer.found_inf = is_left_out.float()  # type: ignore[attr-defined]
         state.optimizer.step()
+    if state.scaler.is_enabled():
+        state.scaler.update()
     if state.average is not None:
-        state.average.update(state.learner.segmenter, unless=unless)
+        state.average.update(state.learner.segmenter, unless=is_left_out)

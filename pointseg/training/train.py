@@ -94,7 +94,7 @@ def _train(
     if resume is None:
         refuse_to_replace_converted(folder)
     job = TrainingJob.prepare(experiment, processes)
-    state, notice = job.fresh_state()
+    state, notice = job.fresh_state(continues=continues)
     notices = [notice]
     if continues:
         resume_state(state, folder, job)

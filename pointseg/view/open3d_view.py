@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.durable import writing
 from pointseg.view.camera import Camera
 
 PICTURE_PX = (1000, 750)
@@ -132,7 +133,8 @@ def _picture(arrays: Mapping[str, npt.NDArray[Any]], path: str) -> None:
     # Tone mapping greys the background too; white paper is put back by depth.
     color[is_background] = 255
     small = color.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3))
-    Image.fromarray(small.astype(np.uint8)).save(path)
+    with writing(path) as stream:
+        Image.fromarray(small.astype(np.uint8)).save(stream, "PNG")
 
 
 def disc_mesh(open3d: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.durable import write_text
 from pointseg.core.labels import resource_path
 from pointseg.view.picture import aim_camera, with_normals
 from pointseg.view.scene_view import (
@@ -43,7 +44,7 @@ def write_page(view: SceneView, summary: SceneSummary, path: Path) -> None:
         path: the file to write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(with_normals(view.thinned(MAX_POINTS)), summary), encoding="utf-8")
+    write_text(path, page(with_normals(view.thinned(MAX_POINTS)), summary))
 
 
 def page(view: SceneView, summary: SceneSummary) -> str:

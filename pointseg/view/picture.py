@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from pointseg.core.durable import writing
 from pointseg.core.image import ImageScene
 from pointseg.formats.clouds import estimate_normals
 from pointseg.view.camera import Camera, choose_camera
@@ -87,7 +88,8 @@ def write_picture(view: SceneView, summary: SceneSummary, path: Path) -> None:
     """
     panels, images = _flat(view, summary) if isinstance(view.scene, ImageScene) else _in_space(view, summary)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _compose(view, summary, panels, images).save(path)
+    with writing(path) as stream:
+        _compose(view, summary, panels, images).save(stream, "PNG")
 
 
 def _in_space(view: SceneView, summary: SceneSummary) -> tuple[list[Panel], Pictures]:

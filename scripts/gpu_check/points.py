@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from gpu_check.record import Recorder
 from pointseg.bench.rooms import VOXEL_M, room_points
+from pointseg.config import changed
 from pointseg.core.cloud import PointCloud
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.scene import Scene
@@ -88,7 +89,7 @@ def _measure_size(recorder: Recorder, num_points: int) -> None:
     generator = torch.Generator(recorder.device).manual_seed(0)
     steps: dict[str, Callable[[], object]] = {}
     for transform in TRANSFORMS:
-        always = transform.model_copy(update={"p": 1.0} if isinstance(transform, RandomTransform) else {})
+        always = changed(transform, p=1.0) if isinstance(transform, RandomTransform) else transform
         assert isinstance(always, Transform)
         steps[always.type] = partial(always, cloud, generator)  # type: ignore[attr-defined]
     for label in ("point", "majority"):

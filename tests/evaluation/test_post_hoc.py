@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from pointseg.config import ConfigError
+from pointseg.config import ConfigError, changed
 from pointseg.evaluation.evaluate import evaluate
 from pointseg.experiment import Experiment
 from pointseg.runs.checkpoint import load_checkpoint, load_run
@@ -93,6 +93,17 @@ def test_a_run_that_kept_no_class_counts_is_named(
 def test_taking_the_prior_off_twice_is_refused(tiny_experiment: Callable[..., Experiment]) -> None:
     with pytest.raises(ConfigError, match="a second time"):
         tiny_experiment("losses.main={type: balanced_softmax}", "evaluate.logit_adjustment_tau=1.0")
+
+
+def test_taking_the_prior_off_a_run_that_has_it_off_is_refused(
+    tiny_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    options = ["losses={main: {type: balanced_softmax}}", "data.val_split=null"]
+    train(tiny_experiment(*options), tmp_path, device="cpu", stop_after=1, console=Console(quiet=True))
+    with pytest.raises(ConfigError, match=r"losses\.main has trained the class prior away already"):
+        evaluate(tmp_path, checkpoint="last", device="cpu", logit_adjustment_tau=1.0)
+    with pytest.raises(ConfigError, match=r"views.*less than or equal to"):
+        changed(tiny_experiment().evaluate, views=10_000)
 
 
 def test_an_offset_for_other_classes_is_refused(run: Path) -> None:

@@ -158,6 +158,11 @@ MISTAKES: dict[str, tuple[Files, str, tuple[str, ...]]] = {
     "path traversal": ({**good(), "../scene0710_00.txt": b"1\n"}, "unsafe_name", ("../scene0710_00.txt",)),
     "absolute path": ({**good(), "/etc/scene.txt": b"1\n"}, "unsafe_name", ("/etc/scene.txt",)),
     "backslashes": ({**good(), f"results\\{FIRST}": b"1\n"}, "unsafe_name", ("backslash",)),
+    "one byte too many": (
+        {**good(), FIRST: b"1\n" * 40 + b" " * (40 * 40 + 4096 - 79)},
+        "too_large",
+        ("5,697 bytes for 40 vertices",),
+    ),
     "zip bomb": ({**good(), FIRST: b"1\n" * 1_000_000}, "too_large", ("2,000,000 bytes for 40 vertices",)),
 }
 
@@ -169,6 +174,11 @@ def test_a_mistake_is_recognised_and_named_with_its_fix(tmp_path: Path, mistake:
     assert kind in check.kinds
     for word in words:
         assert word in message(check, kind)
+
+
+def test_as_many_bytes_as_an_honest_file_may_have_are_read(tmp_path: Path) -> None:
+    longest = b"1\n" * 39 + b" " * (40 * 40 + 4096 - 80) + b"1\n"
+    assert checked(tmp_path, {**good(), FIRST: longest}).kinds == set()
 
 
 #: mistake -> (label set, raw id of vertex i of 120 different ones, kind, words)

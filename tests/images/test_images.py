@@ -108,10 +108,11 @@ def test_a_trained_network_does_without_the_weights_it_started_from(folder: Path
     transformers = pytest.importorskip("transformers")
     start = tmp_path / "mit"
     transformers.SegformerForSemanticSegmentation(transformers.SegformerConfig()).save_pretrained(start)
-    options = ("train.steps=1", "data.val_split=null", f"model={{type: segformer, pretrained: {start}}}")
+    options = ("train.steps=2", "data.val_split=null", f"model={{type: segformer, pretrained: {start}}}")
     chosen = load_config(Experiment, CONFIGS / "baseline.yaml", [*BATCHES, f"data.path={folder}", *options])
-    quiet_train(chosen, tmp_path / "run")
+    quiet_train(chosen, tmp_path / "run", stop_after=1)
     start.rename(tmp_path / "gone")
+    assert quiet_train(chosen, tmp_path / "run").is_finished
     run = load_run(tmp_path / "run", device="cpu")
     weights = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["weights"]
     scale = next(value for key, value in weights.items() if key.endswith("input_scale"))

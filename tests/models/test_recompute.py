@@ -1,12 +1,15 @@
 """Activation checkpointing changes the memory of a step and nothing else."""
 
+from collections import Counter
+
 import pytest
 import torch
 from oracle import random_coords
 
 from pointseg.core.distributed import Processes
 from pointseg.models.minkunet import MinkUNetConfig
-from pointseg.sparse import Grid, SparseTensor
+from pointseg.sparse import Grid, SparseTensor, using_engine
+from pointseg.sparse.engines import backend
 
 
 def a_step(checkpointing: bool, dtype: torch.dtype | None = None):
@@ -54,3 +57,27 @@ def test_norms_that_are_synchronised_between_gpus_predict_the_same():
     assert notice == "" and list(synchronised.state_dict()) == names
     assert norms and all(isinstance(norm, torch.nn.SyncBatchNorm) for norm in norms)
     torch.testing.assert_close(got, expected)
+
+
+def test_what_is_computed_again_uses_the_engine_of_the_first_pass(monkeypatch):
+    """The backward pass runs when the block that set the engine has ended, on a GPU in another thread."""
+    network = MinkUNetConfig(variant="14A", widths=(8,) * 8, stem_channels=8).build(3)
+    network.checkpoint_activations = True
+    calls = Counter()
+    for name in ("reference", "native", "torch"):
+        kind = type(backend(name))
+        real = kind.forward
+
+        def counted(*arguments, _name=name, _real=real, **options):
+            calls[_name] += 1
+            return _real(*arguments, **options)
+
+        monkeypatch.setattr(kind, "forward", counted)
+    grid = Grid(random_coords(100, extent=8, seed=1))
+    with using_engine("reference"):
+        out = network(SparseTensor(torch.randn(len(grid), 3), grid)).features
+    first = calls["reference"]
+    out.square().mean().backward()
+    # Of each of the eight blocks one convolution at least is computed a second time.
+    assert calls["reference"] >= first + 8
+    assert set(calls) == {"reference"}

@@ -1,5 +1,7 @@
 """Learning-rate schedules at the steps where their value is known."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -50,10 +52,28 @@ def test_onecycle_is_torch_s(total: int, pct: float) -> None:
         (ConstantConfig(warmup=0.09), 9, 1.0),
         (CosineConfig(warmup=0.5), 50, 1.0),
         (CosineConfig(warmup=0.5), 75, 0.5),
+        # The warm-up's (step + 1) / (warm steps + 1) times the schedule at that step.
+        (CosineConfig(warmup=0.5), 25, 26 / 51),
+        (PolyConfig(power=2.0, warmup=0.09), 0, 0.1),
+        (PolyConfig(power=2.0, warmup=0.09), 4, 0.5 * 0.96**2),
+        (PolyConfig(power=2.0, warmup=0.09), 8, 0.9 * 0.92**2),
+        (PolyConfig(power=2.0, warmup=0.09), 9, 0.91**2),
+        (MultiStepConfig(milestones=(0.05, 0.6), gamma=0.1, warmup=0.09), 4, 0.5),
+        (MultiStepConfig(milestones=(0.05, 0.6), gamma=0.1, warmup=0.09), 5, 0.06),
+        (MultiStepConfig(milestones=(0.05, 0.6), gamma=0.1, warmup=0.09), 9, 0.1),
     ],
 )
 def test_value_at_a_step_of_a_hundred(schedule: ScheduleConfig, step: int, factor: float) -> None:
     assert schedule.factor(step, 100) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(
+    "schedule", [PolyConfig(warmup=0.1), CosineConfig(warmup=0.1), ConstantConfig(warmup=0.1)]
+)
+def test_nothing_jumps_where_the_warm_up_ends(schedule: ScheduleConfig) -> None:
+    factors = [schedule.factor(step, 1000) for step in range(1000)]
+    # The warm-up itself is the steepest part: 1 in 100 steps.
+    assert max(abs(b - a) for a, b in pairwise(factors)) < 1 / 100
 
 
 @pytest.mark.parametrize("schedule", [OneCycleConfig(), PolyConfig(), CosineConfig(), MultiStepConfig()])

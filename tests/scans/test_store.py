@@ -122,7 +122,7 @@ def test_a_scene_that_was_half_written_is_absent_and_swept_away(
     writer = StoreWriter(tmp_path / "s", SPACE)
     # As if the power had gone before the rename: no clean-up runs.
     monkeypatch.setattr(store_writer.shutil, "rmtree", lambda *_, **__: None)
-    monkeypatch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(store_writer, "move", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         writer.add(scene(), "train")
     monkeypatch.undo()

@@ -1,5 +1,7 @@
 """Choosing an engine: by name, automatically, and with a reason where it cannot be."""
 
+import threading
+
 import pytest
 import torch
 from oracle import random_coords
@@ -34,6 +36,59 @@ def test_the_setting_holds_inside_its_block_only():
     with using_engine("reference"):
         assert current_engine("cpu") == "reference"
     assert current_engine("cpu") == before
+
+
+def test_the_setting_of_a_block_is_that_of_its_thread_alone():
+    before, seen = current_engine("cpu"), []
+    with using_engine("reference"):
+        thread = threading.Thread(target=lambda: seen.append(current_engine("cpu")))
+        thread.start()
+        thread.join()
+        assert current_engine("cpu") == "reference"
+    assert seen == [before]
+
+
+def test_blocks_of_two_threads_end_in_any_order():
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with using_engine("torch"):
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    before = current_engine("cpu")
+    with using_engine("reference"):
+        thread.start()
+        inside.wait()
+    leave.set()
+    thread.join()
+    assert current_engine("cpu") == before
+
+
+def test_the_setting_of_the_program_holds_in_every_thread_and_a_block_overrides_it():
+    seen = []
+    set_engine("reference")
+    try:
+        thread = threading.Thread(target=lambda: seen.append(current_engine("cpu")))
+        thread.start()
+        thread.join()
+        with using_engine("torch"):
+            assert current_engine("cpu") == "torch"
+    finally:
+        set_engine("auto")
+    assert seen == ["reference"]
+    assert current_engine("cpu") in HERE
+
+
+def test_auto_inside_a_block_is_auto_whatever_the_program_has_set():
+    automatic = current_engine("cpu")
+    set_engine("reference")
+    try:
+        with using_engine("auto"):
+            assert current_engine("cpu") == automatic
+    finally:
+        set_engine("auto")
 
 
 def some_convolution(dtype):

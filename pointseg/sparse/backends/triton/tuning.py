@@ -15,6 +15,8 @@ from pathlib import Path
 
 import torch
 
+from pointseg.core.durable import write_json
+
 _log = logging.getLogger(__name__)
 _REPEATS = 5
 
@@ -144,12 +146,7 @@ def _save(path: Path, choices: dict[str, Tile]) -> None:
     """Write all at once: a reader sees the old file or the new one. A full disk is no reason to stop."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(
-            json.dumps({name: asdict(tile) for name, tile in sorted(choices.items())}, indent=1),
-            encoding="utf-8",
-        )
-        part.replace(path)
+        write_json(path, {name: asdict(tile) for name, tile in sorted(choices.items())})
     except OSError as error:
         _log.warning("The tile sizes measured for this device were not kept: %s", error)
 
