@@ -4,7 +4,7 @@ DataConfig: the options that all of them have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -39,6 +39,14 @@ class DataConfig(Config):
     val_split: str | None = "val"
     passes: int = Field(default=1, ge=1)
     repeat_threshold: float | None = Field(default=None, gt=0, le=1)
+
+    def check_scenes(self, store: Any, names: Sequence[str]) -> list[str]:
+        """Look at scenes before the first step, as far as that is quick; what the user ought to know of them.
+
+        Raises:
+            ValueError: naming one that cannot be used, which would end a training only when it is its turn.
+        """
+        return []
 
 
 @dataclass(frozen=True)

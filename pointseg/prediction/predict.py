@@ -56,8 +56,7 @@ def predict_scenes(
         ValueError: if ``views`` or ``max_tile_points`` is out of range, or for a scene that the pipeline
             refuses (a position that is not finite, no normals where the network wants them).
     """
-    if not 1 <= views <= NUM_VIEWS:
-        raise ValueError(f"views must be 1..{NUM_VIEWS}; got {views}.")
+    check_views(views)
     if max_tile_points is not None and max_tile_points < 1:
         raise ValueError(f"max_tile_points must be at least 1; got {max_tile_points}.")
     for scene in scenes:
@@ -126,6 +125,12 @@ def read_any_file(
     for line in file.remarks:
         remark(line)
     return file.scene
+
+
+def check_views(views: int | None) -> None:
+    """Raises ValueError for a number of test-time views that there is not; None is for that of the run."""
+    if views is not None and not 1 <= views <= NUM_VIEWS:
+        raise ValueError(f"views must be 1..{NUM_VIEWS}; got {views}.")
 
 
 @contextlib.contextmanager

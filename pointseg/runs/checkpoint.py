@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +17,16 @@ from pointseg.core.durable import writing
 from pointseg.core.labels import LabelSpace
 from pointseg.data.source import Source
 from pointseg.experiment import AnyPipeline, Experiment
+from pointseg.formats.text import impostor
 from pointseg.models.segmenter import Segmenter
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine, known_engine
 
+#: What torch.load raises for files that are none of its own, damaged, or cut.
+BAD_CHECKPOINT = (
+    pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError, IndexError,
+    AttributeError, OverflowError, MemoryError, ImportError, zipfile.BadZipFile, struct.error,
+)  # fmt: skip
 #: Version of the layout of a checkpoint.
 FORMAT = 1
 
@@ -66,8 +74,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise FileNotFoundError(f"{path}: no such checkpoint.")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
+    except BAD_CHECKPOINT as error:
+        reason = f"it is {instead}" if (instead := impostor(path)) else str(error).partition("\n")[0]
         raise ValueError(f"{path}: not a readable checkpoint ({reason}).") from None
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:

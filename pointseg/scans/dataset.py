@@ -11,7 +11,7 @@ from pydantic import Field
 from pointseg.core.labels import LabelSpace
 from pointseg.data.reader import SceneReader
 from pointseg.data.source import DataConfig
-from pointseg.scans.features import FeatureName
+from pointseg.scans.features import COLOR_FEATURES, FeatureName, check_scene_has
 from pointseg.scans.paste import InstancePaster, PasteConfig
 from pointseg.scans.pipeline import ScenePipeline, split_at_voxelize
 from pointseg.scans.store import Store
@@ -48,6 +48,22 @@ class StoreData(DataConfig):
     def check(self, augment: Sequence[TransformConfig], mix3d_p: float) -> None:
         """Raises ValueError for transforms in an order that cannot be."""
         split_at_voxelize(augment)
+
+    def check_scenes(self, store: Store, names: Sequence[str]) -> list[str]:
+        """Whether the files of scenes are there and whole, with what the features need; pages are not read.
+
+        Raises:
+            ValueError: naming a scene that cannot be used.
+        """
+        for name in names:
+            check_scene_has(self.features, store.load(name))
+        bare = [name for name in names if not store.has_colors(name)]
+        if not bare or not COLOR_FEATURES & set(self.features):
+            return []
+        return [
+            f"WARNING: the network sees colours, and {len(bare)} of {len(names)} scenes have none, such as "
+            f"{bare[0]}: there it sees grey"
+        ]
 
     def build_reader(self, store: Store, names: Sequence[str], *, seed: int) -> SceneReader:
         """What loader workers do.

@@ -18,6 +18,8 @@ from pointseg.core.scene import Scene
 FeatureName = Literal["coord", "color", "color_half", "normal", "height", "ones"]
 WIDTHS: dict[str, int] = {"coord": 3, "color": 3, "color_half": 3, "normal": 3, "height": 1, "ones": 1}
 
+#: Features that come from colours.
+COLOR_FEATURES = frozenset({"color", "color_half"})
 #: Colour given to the points of a scene without colour: zero in both colour features.
 NO_COLOR = 127.5
 

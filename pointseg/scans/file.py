@@ -13,9 +13,7 @@ from pointseg.core.scene import Scene
 from pointseg.formats.cloud_doubts import doubts, voxel_doubts
 from pointseg.formats.clouds import estimate_normals, finite_positions, in_metres, read_cloud, to_local
 from pointseg.formats.ply import PlyCloud, unit_rows, vertex_normals
-
-#: Features that come from colours.
-COLOR_FEATURES = frozenset({"color", "color_half"})
+from pointseg.scans.features import COLOR_FEATURES
 
 
 @dataclass(frozen=True)

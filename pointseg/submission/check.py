@@ -43,6 +43,16 @@ def check(
     others = {scene: s for s in ("train", "val") for scene in known[s] if scene not in expected}
     result = check_submission(path, label_space, expected, other_scenes=others)
     console = Console()
+    if raw is None:
+        what = "the official ScanNet table of vertices" + (
+            f", scenes of {scenes}" if scenes else ", test split"
+        )
+        console.print(
+            f"Held against {what}. For generated or own scans: --raw DIR, the folder of the raw scans.",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
     print_outcome(path, result, label_space, len(expected), "scenes", "vertices", console)
     if result.is_valid:
         print_advice(expected, path, console)

@@ -8,10 +8,13 @@ from typing import Literal
 
 from rich.console import Console
 
+from pointseg.core.destination import check_destination, naming
 from pointseg.core.durable import move
 from pointseg.data.source import Source
 from pointseg.evaluation.evaluate import predict_store
+from pointseg.formats.archive import check_names
 from pointseg.formats.submission import SubmissionCheck, check_submission, write_submission
+from pointseg.prediction.predict import check_views
 from pointseg.runs.checkpoint import TrainedRun, load_run
 from pointseg.submission.check import print_advice
 from pointseg.submission.submit_images import write_images
@@ -44,14 +47,16 @@ def submit(
         ValueError: if the result does not pass the check; it stays as ``<output>.rejected``.
     """
     output = Path(output)
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"{output.parent}: no such folder; make it first.")
+    check_destination(output)
+    check_views(views)
     run = load_run(run_folder, checkpoint=checkpoint, device=device, engine=engine)
     store = run.open_data(data)
     names = store.scene_names(split)
-    rejected = output.with_name(f"{output.name}.rejected")
     is_of_scans = run.experiment.data.kind == "scans"
-    check = (_write_scans if is_of_scans else write_images)(run, store, names, rejected, views)
+    check_names(output, names, ".txt" if is_of_scans else ".png")
+    rejected = output.with_name(f"{output.name}.rejected")
+    with naming(rejected):
+        check = (_write_scans if is_of_scans else write_images)(run, store, names, rejected, views)
     if not check.is_valid:
         messages = "\n".join(problem.message for problem in check.problems)
         raise ValueError(f"{rejected} is not fit for the server:\n{messages}")

@@ -29,6 +29,10 @@ from pointseg.training.state import TrainingState
 _BATCH_STREAM = 0
 
 
+class UnreadableBatchError(ValueError):
+    """Scenes of which no batch could be made; the steps before it are whole."""
+
+
 @dataclass(frozen=True)
 class TrainingJob:
     """A configuration together with its data.
@@ -43,6 +47,7 @@ class TrainingJob:
         reader: reads the scenes of a batch.
         pipeline: scenes to batches, on the device.
         total_steps: steps of the whole training.
+        notices: what the user ought to know of the data.
     """
 
     experiment: Experiment
@@ -54,6 +59,7 @@ class TrainingJob:
     reader: SceneReader
     pipeline: AnyPipeline
     total_steps: int
+    notices: tuple[str, ...] = ()
 
     @classmethod
     def prepare(cls, experiment: Experiment, processes: Processes) -> TrainingJob:
@@ -69,6 +75,14 @@ class TrainingJob:
             raise ValueError(f"train.amp: fp16 needs a GPU; use bf16 or none on {processes.device}.")
         store = data.open()
         train_names = labelled(store, data.train_split)
+        val_names = () if data.val_split is None else labelled(store, data.val_split)
+        if not int(store.class_statistics(data.train_split).points.sum()):
+            raise ValueError(
+                f"{store.path}: split {data.train_split!r} has not one labelled point: every label of its "
+                f"{len(train_names)} {store.members} is unlabelled or ignored. Check the ids in the files "
+                "against the table of classes."
+            )
+        notices = data.check_scenes(store, (*train_names, *val_names))
         repeat = None
         if data.repeat_threshold is not None:
             repeat = repeat_factors(classes_of_scenes(store, train_names), data.repeat_threshold)
@@ -90,11 +104,12 @@ class TrainingJob:
             processes=processes,
             store=store,
             train_names=train_names,
-            val_names=() if data.val_split is None else labelled(store, data.val_split),
+            val_names=val_names,
             plan=plan,
             reader=data.build_reader(store, train_names, seed=experiment.seed),  # type: ignore[arg-type]
             pipeline=experiment.build_pipeline(store.label_space, processes.device),
             total_steps=total_steps,
+            notices=tuple(notices),
         )
 
     def fresh_state(self, *, continues: bool = False) -> tuple[TrainingState, str]:
@@ -129,9 +144,17 @@ class TrainingJob:
             yield islice(batches, options.accumulate)
 
     def _augmented(self, numbers: range) -> Iterator[Batch]:
-        for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
-            seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
-            yield self.pipeline.train_batch(batch.scenes, seed)
+        try:
+            for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
+                seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
+                yield self.pipeline.train_batch(batch.scenes, seed)
+        except (ValueError, OSError) as error:
+            raise UnreadableBatchError(str(error)) from error
+
+    @property
+    def batches_per_step(self) -> int:
+        """Over all processes."""
+        return self.experiment.train.accumulate * self.processes.world
 
     def reading_is_due(self, state: TrainingState) -> bool:
         """Whether to look at the numbers of the steps so far: always where that costs nothing, else when they

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from pointseg.core.destination import check_destination_folder
 from pointseg.core.image import ImageScene
 from pointseg.core.scene import Scene
 from pointseg.data.source import Source
-from pointseg.prediction.predict import predict_scene, read_any_file
+from pointseg.prediction.predict import check_views, predict_scene, read_any_file
 from pointseg.runs.checkpoint import load_run
 from pointseg.runs.folder import RunFolder
 from pointseg.scans.store import Store, read_whole
@@ -75,7 +76,9 @@ def visualise(
         ValueError: if there is no such scene.
     """
     wanted, console = outputs or Outputs(), console or Console(quiet=True)
+    check_views(views)
     is_run = RunFolder(source).config.is_file()
+    check_destination_folder(out or (source / "pictures" if is_run else Path("pictures")))
     if is_run:
         view = _view_of_run(source, scene, store, views, checkpoint, device, engine, console)
     else:
