@@ -268,7 +268,7 @@ def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> l
     if before != now and job.experiment.train.epochs is not None:
         raise ValueError(
             f"{folder.path}: its steps were of {before} batches over all processes and would now be of "
-            f"{now}, so that those that are left would not make up its {job.experiment.train.epochs:g} epochs. "
+            f"{now}, so that those that are left would not be its {job.experiment.train.epochs:g} epochs. "
             "Continue with as many processes as before, or in a new folder with train.steps and "
             "train.init_from."
         )

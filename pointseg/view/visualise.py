@@ -18,7 +18,13 @@ from pointseg.runs.checkpoint import load_run
 from pointseg.runs.folder import RunFolder
 from pointseg.scans.store import Store, read_whole
 from pointseg.view.camera import Camera
-from pointseg.view.open3d_view import Open3DError, has_display, show_window, write_open3d_picture
+from pointseg.view.open3d_view import (
+    MAX_RADIUS_SHARE,
+    Open3DError,
+    has_display,
+    show_window,
+    write_open3d_picture,
+)
 from pointseg.view.page import write_page
 from pointseg.view.picture import aim_camera, panels_of, with_normals, write_picture
 from pointseg.view.scene_view import SceneSummary, SceneView
@@ -105,12 +111,12 @@ def visualise(
             _open3d_picture(view, path)
             written.append(path)
         except Open3DError as error:
-            console.print(f"No Open3D picture: {error}. {HELP}", style="yellow", highlight=False)
+            console.print(f"No Open3D picture: {error}.{help_for(error)}", style="yellow", highlight=False)
     if wanted.window and has_display():
         try:
             show_window(view.scene.name, *_window_content(view, summary))
         except Open3DError as error:
-            console.print(f"No Open3D window: {error}. {HELP}", style="yellow", highlight=False)
+            console.print(f"No Open3D window: {error}.{help_for(error)}", style="yellow", highlight=False)
     return written
 
 
@@ -118,7 +124,9 @@ def warn(console: Console, text: str) -> None:
     console.print(f"WARNING: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-HELP = "bash scripts/install_system_libs.sh installs what Open3D needs."
+def help_for(error: Open3DError) -> str:
+    """What to install, where that is what is wrong."""
+    return " bash scripts/install_system_libs.sh installs what Open3D needs." if error.is_missing else ""
 
 
 def _view_of_run(
@@ -171,7 +179,9 @@ def _open3d_picture(view: SceneView, path: Path) -> None:
     color = view.input_colors() if classes is None else view.class_colors(classes)
     xyz = np.asarray(view.scan.xyz_m)
     assert view.scan.normal is not None
-    write_open3d_picture(path, xyz, view.scan.normal, disc_radius_m(xyz), color, camera)
+    largest = MAX_RADIUS_SHARE * float(np.linalg.norm(np.ptp(xyz, axis=0))) if len(xyz) > 1 else np.inf
+    radius = np.minimum(disc_radius_m(xyz), largest).astype(np.float32)
+    write_open3d_picture(path, xyz, view.scan.normal, radius, color, camera)
 
 
 def _window_content(
