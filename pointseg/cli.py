@@ -10,8 +10,6 @@ from typing import Annotated, Literal, ParamSpec, TypeVar
 
 import typer
 
-from pointseg.formats.text import printable
-
 # Waiting threads that spin take the cores from those that work: on a machine that others use too, training on
 # the CPU was 15 times slower with two threads than with one. OpenMP reads this when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -36,7 +34,7 @@ def reports_errors(verb: Callable[P, R]) -> Callable[P, R]:
         try:
             return verb(*args, **kwargs)
         except (ValueError, OSError) as error:
-            typer.secho(printable(f"pointseg: {error}"), fg="red", err=True)
+            typer.secho(f"pointseg: {error}", fg="red", err=True)
             raise typer.Exit(2) from None
 
     return wrapped

@@ -112,7 +112,7 @@ def _parse(path: Path) -> tuple[PlyData, Remarks]:
 def _rows(path: Path, header: PlyHeader, known: dict[str, dict[str, int]]) -> tuple[PlyData, int | None]:
     """The rows, and where reading them ended; of a text that is not known."""
     if header.is_text:
-        with path.open(encoding="ascii", errors="replace") as text:
+        with path.open(encoding="ascii", errors="backslashreplace") as text:
             return PlyData.read(text), None
     with PlainHeaderFile(path, header) as stream:
         return PlyData.read(stream, known_list_len=known), stream.tell()

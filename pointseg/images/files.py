@@ -6,6 +6,7 @@ it is whole.
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ ReadLabel = Callable[[Path], npt.NDArray[np.int32]]
 #: What Pillow raises for files that it cannot read, of all the formats that it knows.
 _BROKEN: tuple[type[BaseException], ...] = (
     UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError,
-    OverflowError, MemoryError, ZeroDivisionError,
+    OverflowError, MemoryError, ZeroDivisionError, struct.error,
 )  # fmt: skip
 #: Tag of EXIF that says how a camera was held, and the values that turn a picture by a quarter.
 _ORIENTATION, _QUARTERS = 0x0112, (5, 6, 7, 8)
@@ -62,9 +63,16 @@ def open_image(file: Path) -> Image.Image:
         return Image.open(file)
 
 
+def _orientation(opened: Image.Image) -> int:
+    """How the camera was held, as EXIF counts it; 1 is upright."""
+    if opened.format == "PNG" and "exif" not in opened.info:
+        return 1  # Pillow would decode the whole image to look behind its pixels.
+    return int(opened.getexif().get(_ORIENTATION, 1))
+
+
 def upright_size(opened: Image.Image) -> tuple[int, int]:
     """(width, height) of an opened image as people see it: cameras store what they were turned by."""
-    turned = opened.getexif().get(_ORIENTATION) in _QUARTERS
+    turned = _orientation(opened) in _QUARTERS
     return (opened.height, opened.width) if turned else (opened.width, opened.height)
 
 
@@ -84,7 +92,7 @@ def decoded(file: Path, opened: Image.Image) -> Image.Image:
             picture = Image.fromarray(_bytes_of(np.asarray(opened))).convert("RGB")
         else:
             picture = opened.convert("RGB")
-        orientation = opened.getexif().get(_ORIENTATION, 1)
+        orientation = _orientation(opened)
         if orientation != 1:
             picture.getexif()[_ORIENTATION] = orientation
             picture = ImageOps.exif_transpose(picture)
@@ -110,7 +118,7 @@ def _bytes_of(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 def read_indices(file: Path) -> npt.NDArray[np.int32]:
     """Raw ids of an image of one channel. A palette image is not converted: its index is the label."""
     with Image.open(file) as opened:
-        if opened.getexif().get(_ORIENTATION, 1) != 1:
+        if _orientation(opened) != 1:
             raise ValueError(
                 "it is turned by its EXIF orientation, which programs of labelling do not agree on. Save it "
                 "upright"
@@ -144,7 +152,7 @@ def read_label(file: Path, read: ReadLabel, known: Mapping[int, int]) -> npt.NDA
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             raw = read(file)
     except (*_BROKEN, Image.DecompressionBombError) as error:
-        if str(file) in str(error):
+        if str(error).startswith(f"{file}: "):
             raise ValueError(str(error)) from None
         raise unreadable(file, "a label image", error) from None
     if raw.ndim != 2:

@@ -26,7 +26,7 @@ PICTURE_PX = (1000, 750)
 TIMEOUT_S = 180
 #: Without a graphics card the processor draws, and what takes it longer is given up. Time of the processor
 #: and not of the clock, since others may keep it busy.
-CPU_LIMIT_S = 40
+CPU_LIMIT_S = 30
 #: Discs larger than this share of the scene would hide it, and each covers the whole picture in every pass.
 MAX_RADIUS_SHARE = 0.02
 #: Open3D 0.20 now and then hangs for ever while it starts its engine: about once in ten times here.
