@@ -116,7 +116,7 @@ def _decode_elsewhere(path: Path, wanted: list[str]) -> Columns:
             columns = {}
             for name, kind, shape in json.loads(line) if line.strip() else ():
                 values = np.empty(shape, dtype=kind)
-                got = child.stdout.readinto(memoryview(values).cast("B")) if values.size else 0  # type: ignore[attr-defined]
+                got = child.stdout.readinto(values.reshape(-1).view(np.uint8).data) if values.size else 0  # type: ignore[attr-defined]
                 if got != values.nbytes:
                     line = b""
                 columns[name] = values

@@ -127,7 +127,8 @@ def _cloud_of(
     if axes is None:
         missing = [axis for axis in "xyz" if find_column(names, (axis,)) is None]
         raise ValueError(f"its vertices have no property {', '.join(missing)}; they have {sorted(names)}")
-    rgb, normals, color_remarks = _colors(vertex, names), find_triple(names, "normal"), ()
+    rgb, normals = _colors(vertex, names), find_triple(names, "normal")
+    color_remarks: Remarks = ()
     if rgb is not None:
         rgb, color_remarks = colors_to_uint8(rgb)
     label = label_name if label_name in names else None

@@ -25,10 +25,11 @@ from pointseg.formats.text import printable, unreadable
 ReadLabel = Callable[[Path], npt.NDArray[np.int32]]
 
 #: What Pillow raises for files that it cannot read, of all the formats that it knows.
-_BROKEN: tuple[type[BaseException], ...] = (
+_BROKEN: tuple[type[Exception], ...] = (
     UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError,
     OverflowError, MemoryError, ZeroDivisionError, struct.error,
 )  # fmt: skip
+_BROKEN_OR_LARGE: tuple[type[Exception], ...] = (*_BROKEN, Image.DecompressionBombError)
 #: Tag of EXIF that says how a camera was held, and the values that turn a picture by a quarter.
 _ORIENTATION, _QUARTERS = 0x0112, (5, 6, 7, 8)
 #: Modes of grey values beyond a byte.
@@ -151,7 +152,7 @@ def read_label(file: Path, read: ReadLabel, known: Mapping[int, int]) -> npt.NDA
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             raw = read(file)
-    except (*_BROKEN, Image.DecompressionBombError) as error:
+    except _BROKEN_OR_LARGE as error:
         if str(error).startswith(f"{file}: "):
             raise ValueError(str(error)) from None
         raise unreadable(file, "a label image", error) from None
