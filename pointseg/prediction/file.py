@@ -73,8 +73,10 @@ def predict_file(
         raise ValueError(f"{output}: the labelled cloud is written as PLY; name it <something>.ply.")
     assert isinstance(trained.pipeline, ScenePipeline)
     file = read_for_network(source, trained.pipeline.features, trained.pipeline.voxel_size_m, unit=unit)
-    for remark in file.remarks if console is not None else ():
-        console.print(f"WARNING: {source}: {remark}.", style="yellow", markup=False, soft_wrap=True)
+    for remark in file.remarks:
+        (console or Console(quiet=True)).print(
+            f"WARNING: {source}: {remark}.", style="yellow", markup=False, soft_wrap=True
+        )
     prediction = predict_scene(trained, file.scene, views=views, max_tile_points=max_points)
     labels, train_index = trained.label_space, prediction.train_index
     own_colors = keep_colors and file.scene.rgb is not None

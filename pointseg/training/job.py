@@ -82,7 +82,7 @@ class TrainingJob:
                 f"{len(train_names)} {store.members} is unlabelled or ignored. Check the ids in the files "
                 "against the table of classes."
             )
-        notices = data.check_scenes(store, (*train_names, *val_names))
+        notices = data.check_scenes(store, (*train_names, *val_names))  # type: ignore[arg-type]
         repeat = None
         if data.repeat_threshold is not None:
             repeat = repeat_factors(classes_of_scenes(store, train_names), data.repeat_threshold)

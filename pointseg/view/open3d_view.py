@@ -116,13 +116,15 @@ def _run(job: str, arrays: Mapping[str, npt.NDArray[Any]], *arguments: str, time
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
             except subprocess.TimeoutExpired:
-                raise Open3DError(f"it did not end within {timeout_s:.0f} s; no graphics card?") from None
+                raise Open3DError(
+                    f"it did not end within {timeout_s:.0f} s without a graphics card"
+                ) from None
             if done.returncode != -ALARM:
                 break
         else:
             raise Open3DError(f"its engine did not start within {START_TIMEOUT_S} s, {ATTEMPTS} times")
     if done.returncode == -CPU_ALARM:
-        raise Open3DError(f"it did not end within {CPU_LIMIT_S} s of the processor; no graphics card?")
+        raise Open3DError(f"it did not end within {CPU_LIMIT_S} s of the processor without a graphics card")
     if done.returncode:
         # A Python error ends its own traceback; a signal leaves whatever the driver said long before.
         lines = [line for line in done.stderr.splitlines() if line.strip()] if done.returncode > 0 else []

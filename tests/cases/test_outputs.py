@@ -11,10 +11,8 @@ from typer.testing import CliRunner
 
 from pointseg.cli import app
 from pointseg.convert.convert import read_weights
-from pointseg.core.labels import LabelSpace
 from pointseg.core.scene import Scene
 from pointseg.formats.ply import write_ply
-from pointseg.formats.submission import check_submission
 from pointseg.runs.checkpoint import load_checkpoint
 from pointseg.scans.store import StoreWriter
 
@@ -83,15 +81,6 @@ def test_names_that_an_archive_cannot_hold_are_refused_before_the_prediction(
     code, said = run("submit", trained_run, "-o", tmp_path / "x.zip", "--data", tmp_path / "store")
     assert code == 2 and "'Room 1'" in said and "predicting" not in said
     assert not list(tmp_path.glob("x.zip*"))
-
-
-@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
-def test_a_compression_that_a_server_need_not_read_is_named(tmp_path: Path, method: int, name: str) -> None:
-    with zipfile.ZipFile(tmp_path / "x.zip", "w", method) as archive:
-        archive.writestr("scene0707_00.txt", "1\n" * 30)
-    space = LabelSpace("one", (1,), ("a",), ("",), ((0, 0, 0),))
-    found = check_submission(tmp_path / "x.zip", space, {"scene0707_00": 30})
-    assert found.kinds == {"compression"} and name in found.problems[0].message
 
 
 def test_what_a_submission_is_held_against_is_said(tmp_path: Path) -> None:
