@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from pointseg.core.batch import Batch
+from pointseg.losses.facts import BatchFacts
 from pointseg.losses.objective import AllSums, Slot, joined_ahead, joined_sums
 from pointseg.training.state import PartLoss, TrainingState
 
@@ -65,18 +66,22 @@ def backward(state: TrainingState, batches: Sequence[Batch], progress: float, se
         total = torch.stack([part.total.detach() for part in losses]).sum()
         parts = {name: torch.stack([part.parts[name] for part in losses]).sum() for name in losses[0].parts}
         return StepLoss(total, parts, [part.is_finite for part in losses])
-    return _TwoPasses(state, batches, progress, setting).run()
+    return _TwoPasses(state, batches, progress, setting, facts).run()
 
 
 class _TwoPasses:
     """A step of several micro-batches whose losses are not linear."""
 
     def __init__(
-        self, state: TrainingState, batches: Sequence[Batch], progress: float, setting: Setting
+        self,
+        state: TrainingState,
+        batches: Sequence[Batch],
+        progress: float,
+        setting: Setting,
+        facts: Mapping[str, BatchFacts],
     ) -> None:
         self.state, self.batches, self.progress, self.setting = state, batches, progress, setting
-        self.objective = state.learner.objective
-        self.facts = state.learner.facts(batches, progress)
+        self.objective, self.facts = state.learner.objective, facts
         self.ahead: list[dict[str, Tensor]] = []
         self.buffers = [buffer.clone() for buffer in state.learner.buffers()]
 
