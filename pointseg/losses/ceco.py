@@ -131,7 +131,8 @@ class CenterCollapse(LossTerm):
             sums = class_sums(rows.features, bins, num_bins)
         else:
             sums, gram = class_moments(rows.features, bins, num_bins)
-            number = torch.tensor(len(rows.labels), device=sums.device)
+            # Filled on the device: a number that is copied there waits for it.
+            number = sums.new_full((), len(rows.labels), dtype=torch.int64)
             found = {"total": sums.sum(0), "gram": gram, "means": scatter_of_means(sums.sum(0), number)}
         if not by_scene:
             return {**found, "features": sums}

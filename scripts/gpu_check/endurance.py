@@ -86,8 +86,10 @@ def _second_gpu(recorder: Recorder, store: Path) -> None:
 
 
 def _two_gpus(recorder: Recorder, store: Path) -> None:
-    if torch.cuda.device_count() < 2:
-        recorder.add("skipped", "two GPUs", reason="there is no second GPU")
+    if recorder.scale.is_smoke or torch.cuda.device_count() < 2:
+        # Processes of their own would not run the kernels of a smoke test.
+        reason = "this is a smoke test" if recorder.scale.is_smoke else "there is no second GPU"
+        recorder.add("skipped", "two GPUs", reason=reason)
         return
     options = ["train.steps=20", "train.batch_size=2", "train.val_every=0", "data.val_split=null"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
