@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from pointseg.cli.app import app
+from pointseg.cli.options import Amp, Checkpoint, ConfiguredViews, Data, Device, Engine
 
 
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
     split: Annotated[str, typer.Option(help="Labelled split of the store.")] = "val",
-    views: Annotated[
-        int | None, typer.Option(min=1, help="Test-time views; as configured if not given.")
-    ] = None,
-    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
-    data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
-    amp: Annotated[
-        Literal["none", "bf16", "fp16"] | None,
-        typer.Option(help="Type of the forward pass; as configured if not given."),
-    ] = None,
+    views: ConfiguredViews = None,
+    checkpoint: Checkpoint = "best",
+    data: Data = None,
+    device: Device = "auto",
+    engine: Engine = None,
+    amp: Amp = None,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
     save_text: Annotated[
         Path | None,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from pointseg.cli.app import app
+from pointseg.cli.options import Device
 
 
 @app.command()
@@ -31,7 +32,7 @@ def bench(
     keep_memory: Annotated[
         bool, typer.Option(help="Keep freed memory, as training on a CPU does; peaks grow a little.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     json: Annotated[Path | None, typer.Option(help="Also write the rows to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw them to this PNG file.")] = None,
 ) -> None:

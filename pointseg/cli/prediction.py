@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from pointseg.cli.app import app
+from pointseg.cli.options import Amp, Checkpoint, ConfiguredViews, Data, Device, Engine, Views
 
 
 @app.command()
@@ -15,20 +16,17 @@ def predict(
     run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
     cloud: Annotated[Path, typer.Argument(help="PLY, NPZ, LAS or LAZ file, with or without colours.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The labelled PLY file to write.")],
-    views: Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")] = 1,
+    views: Views = 1,
     max_points: Annotated[
         int, typer.Option(min=1000, help="Larger clouds are predicted in tiles of this many points.")
     ] = 600_000,
     keep_colors: Annotated[
         bool, typer.Option("--keep-colors", help="Write the colours of the file, not of the classes.")
     ] = False,
-    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
-    amp: Annotated[
-        Literal["none", "bf16", "fp16"] | None,
-        typer.Option(help="Type of the forward pass; as configured if not given."),
-    ] = None,
+    checkpoint: Checkpoint = "best",
+    device: Device = "auto",
+    engine: Engine = None,
+    amp: Amp = None,
 ) -> None:
     """Label any cloud of points with a trained run."""
     from rich.console import Console
@@ -55,17 +53,12 @@ def submit(
     run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")],
     split: Annotated[str, typer.Option(help="Split of the store.")] = "test",
-    views: Annotated[
-        int | None, typer.Option(min=1, help="Test-time views; as configured if not given.")
-    ] = None,
-    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
-    data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
-    amp: Annotated[
-        Literal["none", "bf16", "fp16"] | None,
-        typer.Option(help="Type of the forward pass; as configured if not given."),
-    ] = None,
+    views: ConfiguredViews = None,
+    checkpoint: Checkpoint = "best",
+    data: Data = None,
+    device: Device = "auto",
+    engine: Engine = None,
+    amp: Amp = None,
 ) -> None:
     """Predict the test split and write the checked zip for the server of ScanNet or of an image benchmark."""
     from pointseg.submission.submit import submit
@@ -127,11 +120,11 @@ def visualise(
     png: Annotated[bool, typer.Option(help="Write the picture.")] = True,
     html: Annotated[bool, typer.Option(help="Write the interactive page.")] = True,
     open3d: Annotated[bool, typer.Option(help="Also write a picture drawn by Open3D.")] = True,
-    views: Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")] = 1,
-    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")] = "best",
-    data: Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    engine: Annotated[str | None, typer.Option(help="What convolves; as configured if not given.")] = None,
+    views: Views = 1,
+    checkpoint: Checkpoint = "best",
+    data: Data = None,
+    device: Device = "auto",
+    engine: Engine = None,
 ) -> None:
     """Show a scene: window, PNG with input, truth, prediction and error, and an interactive HTML page."""
     from rich.console import Console

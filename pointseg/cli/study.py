@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pointseg.cli.app import app
+from pointseg.cli.options import Device
 
 
 @app.command()
@@ -21,7 +22,7 @@ def study(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of each; the cores shared out by default.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     methods: Annotated[str, typer.Option(help="Only these now, with commas.")] = "",
     budgets: Annotated[str, typer.Option(help="Only these now, with commas.")] = "",
     allow_missing: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pointseg.cli.app import app
+from pointseg.cli.options import Device
 
 Words = Annotated[
     list[str],
@@ -49,7 +50,7 @@ def train(
         bool | None,
         typer.Option("--resume/--no-resume", help="Insist on continuing, or start over.", show_default=False),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Train a network; with torchrun on several GPUs. Ctrl-C saves and stops."""
     from pointseg.cli.door import INTERRUPTED
