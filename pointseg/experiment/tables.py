@@ -34,6 +34,7 @@ from pointseg.losses.weight_constraint import WeightConstraintConfig
 from pointseg.models.backbone import BackboneConfig
 from pointseg.models.cosine import CosineHeadConfig
 from pointseg.models.deeplabv3plus import DeepLabV3PlusConfig
+from pointseg.models.efficientnet_unet import EfficientUNetConfig
 from pointseg.models.etf import ETFHeadConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
 from pointseg.models.image_unet import ImageUNetConfig
@@ -56,6 +57,7 @@ DATASETS: dict[str, type[Kind]] = {"store": StoreData, "images": ImageData}
 BACKBONES: dict[str, type[BackboneConfig]] = {
     "minkunet": MinkUNetConfig,
     "image_unet": ImageUNetConfig,
+    "efficientnet_unet": EfficientUNetConfig,
     "segformer": SegformerConfig,
     "upernet": UPerNetConfig,
     "deeplabv3plus": DeepLabV3PlusConfig,
