@@ -17,7 +17,7 @@ from pointseg.images.files import decoded, open_image
 
 
 def read_image_file(path: Path) -> ImageScene:
-    """An unlabelled image from a JPEG or PNG file.
+    """An unlabelled image from a file of any format that ``IMAGE_SUFFIXES`` names.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -37,6 +37,7 @@ class ImageFile:
     unit: ClassVar[str] = ImageScene.unit
 
     scene: ImageScene
+    remarks: tuple[str, ...] = ()
 
     def write_labelled(
         self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool

@@ -65,11 +65,12 @@ def check_scene_name(name: str) -> str:
     Raises:
         ValueError: for names with path parts, control characters, a leading dot, or of no or great length.
     """
-    hidden_or_empty = not name or name.startswith(".") or len(name.encode()) > 200
+    # Names of files may hold bytes that are no UTF-8; they come as characters that are not printable.
+    hidden_or_empty = not name or name.startswith(".") or len(name.encode("utf-8", "surrogateescape")) > 200
     if hidden_or_empty or any(c in "/\\:" or not c.isprintable() for c in name):
         raise ValueError(
             f"{name!r} cannot be a scene's name: no path separators, colons, control characters, "
-            "leading dot, and 1 to 200 bytes."
+            "leading dot, bytes that are no UTF-8, and 1 to 200 bytes. Rename it."
         )
     return name
 
