@@ -53,6 +53,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         OSError: if it cannot be read.
     """
     content = path.read_bytes()
+    if content and not content.strip(b"\0"):
+        raise ConfigError(f"{path}: it holds zeros alone, as after a power cut; write it again.")
     if content.startswith(_FOREIGN_MARKS) or b"\0" in content[:4]:
         raise ConfigError(
             f"{path}: expected text in UTF-8; this is UTF-16 or UTF-32, as PowerShell's > writes it. "

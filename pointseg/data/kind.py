@@ -231,6 +231,8 @@ class Kind(Config):
 
     def check_file_name(self, path: Path) -> None:
         """Raises ValueError for a file that is none of this kind by its name."""
+        if path.is_dir():
+            raise ValueError(f"{path}: this is a folder; give one file of {self.kind}.")
         if path.suffix.lower() not in self.file_suffixes:
             raise ValueError(
                 f"{path}: this run was trained on {self.kind} and cannot read "

@@ -70,6 +70,9 @@ def read_class_table(path: Path, name: str, *, unlabelled_raw_id: int | None = N
     twice = sorted({i for i in raw_ids if raw_ids.count(i) > 1})
     if twice:
         raise ValueError(f"{path}: raw ids must differ; {twice} occur more than once.")
+    unnamed = next((number for number, row in enumerate(rows, start=2) if not row["name"]), None)
+    if unnamed is not None:
+        raise ValueError(f"{path}: row {unnamed}: the class has no name.")
     ignored = [_flag(path, number, row.get("ignore", "")) for number, row in enumerate(rows, start=2)]
     first: dict[str, int] = {}
     merged: dict[int, int] = {}

@@ -85,9 +85,16 @@ def _cloud_of(
             columns[name] = values = values[:, 0]
         shape = (count, 3) if name in ("xyz", "rgb", "normal") else (count,)
         if values.shape != shape or values.dtype.kind not in "iuf":
+            turned = "; transpose it" if values.ndim == 2 and values.shape[0] == 3 != values.shape[1] else ""
             raise ValueError(
-                f"its {name} must be numbers of shape {shape}; got {values.dtype} {values.shape}"
+                f"its {name} must be numbers of shape {shape}; got {values.dtype} {values.shape}{turned}"
             )
+    if columns["xyz"].dtype == np.float16 and count:
+        largest = np.abs(columns["xyz"]).max()
+        remarks += (
+            f"positions of up to {largest:,.0f} are stored in half precision, in steps of up to "
+            f"{np.spacing(largest):g}; export them in single or double precision",
+        )
     rgb, normal, label, instance = (columns.get(name) for name in ("rgb", "normal", "label", "instance"))
     if rgb is not None:
         rgb, color_remarks = colors_to_uint8(rgb)

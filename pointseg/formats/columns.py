@@ -33,6 +33,10 @@ _COLOR_SCALES = (1.0, 255.0, 65_535.0)
 _OVERSHOOT = 1.5
 #: The same below zero.
 _UNDERSHOOT = 0.02
+#: Fractions that reach no further are of no scale: as bytes they would all be black.
+_DARKEST = 16.0
+#: Largest value of colours of 10 and 12 bits; in 16 bits they are nearly black.
+_TWELVE_BITS = 4095
 
 
 def find_triple(names: Collection[str], what: Literal["xyz", "rgb", "normal"]) -> tuple[str, ...] | None:
@@ -103,14 +107,17 @@ def colors_to_uint8(color: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], Rem
             f"its colours must lie in 0..1, 0..255 or 0..65535; they lie in {low:.6g}..{high:.6g}"
         )
     outside = int(((color < 0) | (color > scale)).sum())
-    remarks = (
-        ()
-        if not outside
-        else (
+    remarks: Remarks = ()
+    if outside:
+        remarks += (
             f"{outside} of {color.size} colour values lie outside 0..{scale:.0f} ({low:.6g}..{high:.6g}) and "
             "are cut off there",
         )
-    )
+    if scale == _COLOR_SCALES[2] and high <= _TWELVE_BITS:
+        remarks += (
+            f"its colours reach {high:.0f} of 65,535, as if they were of 10 or 12 bits; taken as 16 bits "
+            "they are nearly black. Multiply them to 16 bits, or divide them to 0..255",
+        )
     return np.rint(np.clip(color, 0, scale) * (255.0 / scale)).astype(np.uint8), remarks
 
 
@@ -123,7 +130,8 @@ def _color_scale(color: npt.NDArray[Any], high: float) -> float | None:
     counts = not is_float or (high > 1 and bool(np.all(color == np.rint(color))))
     # Many writers put 8-bit colours into 16-bit fields unscaled; only larger values show real 16 bits.
     scales = _COLOR_SCALES[1:] if counts else _COLOR_SCALES
-    return next((scale for scale in scales if usual <= _OVERSHOOT * scale), None)
+    scale = next((scale for scale in scales if usual <= _OVERSHOOT * scale), None)
+    return None if scale == _COLOR_SCALES[1] and not counts and high <= _DARKEST else scale
 
 
 def unpack_rgb(packed: npt.NDArray[Any]) -> npt.NDArray[np.uint8] | None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.formats.las_header import check_las_header
 from pointseg.formats.las_units import metres_per_unit
 from pointseg.formats.npz import Columns, check_fits_memory
 from pointseg.formats.text import unreadable
@@ -36,6 +37,7 @@ def read_las(
             f"{path}: LAS and LAZ need laspy; install it with: pip install 'laspy[lazrs]'."
         ) from None
     try:
+        check_las_header(path)
         with laspy.open(path) as reader:
             header = reader.header
             rest = _check_size(path, header)

@@ -34,6 +34,7 @@ def read_npz(path: Path, label_name: str | None, *, want_labels: bool) -> tuple[
         ValueError: if it cannot be read, or announces more than it holds.
     """
     try:
+        _refuse_single_array(path)
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             names = _find(archive.files, label_name)
             if not want_labels:
@@ -48,12 +49,20 @@ def read_npz(path: Path, label_name: str | None, *, want_labels: bool) -> tuple[
                 for column, group in names.items()
             }
             return columns, tuple(sorted(set(archive.files) - used))
-    # numpy hands a lone .npy file back as an array, which is no context and has no list of files.
     except (
         OSError, ValueError, EOFError, TypeError, AttributeError, MemoryError, OverflowError, RuntimeError,
         zipfile.BadZipFile, zlib.error, NotImplementedError,
     ) as error:  # fmt: skip
         raise unreadable(path, "NPZ", str(error) or type(error).__name__) from None
+
+
+def _refuse_single_array(path: Path) -> None:
+    with path.open("rb") as handle:
+        if handle.read(6) == b"\x93NUMPY":
+            raise ValueError(
+                "it is a single array (.npy); save positions, colours and labels by name, with "
+                "numpy.savez(PATH, xyz=..., rgb=..., label=...)"
+            )
 
 
 def _find(names: list[str], label_name: str | None) -> dict[str, tuple[str, ...]]:

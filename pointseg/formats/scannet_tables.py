@@ -151,13 +151,15 @@ def find_scene_folders(raw: Path) -> dict[str, Path]:
         raise ValueError(f"{raw}: no such folder; expected the raw scans.")
     found: dict[str, Path] = {}
     for parent in (raw / "scans", raw / "scans_test", raw):
+        if parent.is_symlink() and not parent.exists():
+            raise ValueError(f"{parent}: a link that leads nowhere; is the disk with the scans mounted?")
         for entry in sorted(parent.iterdir()) if parent.is_dir() else []:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if entry.is_dir() or (entry.is_symlink() and not entry.exists() and _is_scene(entry.name)):
                 name, folder = entry.name, entry
                 whole = (folder / f"{name}{MESH_SUFFIX}").is_file()
-                if not (whole or SCENE_NAME.fullmatch(name)):
+                if not (whole or _is_scene(name)):
                     continue
             elif entry.name.endswith(MESH_SUFFIX):
                 name, folder, whole = entry.name.removesuffix(MESH_SUFFIX), parent, True
@@ -172,6 +174,10 @@ def find_scene_folders(raw: Path) -> dict[str, Path]:
             "scene folders themselves."
         )
     return dict(sorted(found.items()))
+
+
+def _is_scene(name: str) -> bool:
+    return SCENE_NAME.fullmatch(name) is not None
 
 
 def shipped_vertex_counts() -> dict[str, int]:

@@ -15,6 +15,18 @@ _IMPOSTORS = {
     b"<html": "a web page, such as a login or an error; download the file again",
     b"\x00\x05\x16\x07": "the shadow (._name) that macOS keeps of a file; leave it out",
 }
+#: How files of other kinds begin: what a file is whose suffix promises something else.
+_KINDS = {
+    b"ply\n": "PLY",
+    b"ply\r": "PLY",
+    b"LASF": "LAS/LAZ",
+    b"PK\x03\x04": "NPZ",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+    b"\x1f\x8b": "gzip",
+    b"# .PCD": "PCD",
+    b"%PDF": "PDF",
+}
 
 
 def read_text(path: Path) -> str:
@@ -38,6 +50,8 @@ def read_text(path: Path) -> str:
 
 def refuse_utf16(path: Path, data: bytes) -> None:
     """Raises ValueError for the bytes of a file of another encoding than UTF-8 and its kin."""
+    if data and not data.strip(b"\0"):
+        raise ValueError(f"{path}: it holds zeros alone, as after a power cut; write or copy it again.")
     if data.startswith(_UTF16) or b"\0" in data[:4]:
         raise ValueError(
             f"{path}: expected text in UTF-8; this is UTF-16, as PowerShell and Excel write it. Save it as "
@@ -89,9 +103,23 @@ def unreadable(path: Path, kind: str, reason: object) -> ValueError:
         kind: what it was taken for, such as ``PLY``.
         reason: what the reader said.
     """
-    instead = impostor(path)
+    instead = impostor(path) or _other_kind(path, kind)
     why = f"it is {instead}" if instead else str(reason).strip().rstrip(".") or type(reason).__name__
     return ValueError(f"{printable(path)}: cannot be read as {kind}: {why}.")
+
+
+def _other_kind(path: Path, kind: str) -> str | None:
+    """The kind of file that this is, by its first bytes, if it is another than it was taken for."""
+    with path.open("rb") as handle:
+        start = handle.read(8)
+    found = next((name for magic, name in _KINDS.items() if start.startswith(magic)), None)
+    if found is None or found in kind or (kind.endswith("image") and found == "an image"):
+        return None
+    if found == "gzip":
+        return "compressed with gzip; unpack it first"
+    if found == "NPZ":
+        return "an NPZ file or another ZIP archive; name it .npz, or unpack it"
+    return f"{found if found == 'an image' else f'a {found} file'} by its first bytes; give it that suffix"
 
 
 def printable(path: Path | str) -> str:

@@ -21,7 +21,7 @@ from pointseg.data.source import Source
 from pointseg.formats.submission import SubmissionCheck
 from pointseg.images.checker import ImageSubmission
 from pointseg.images.counts import with_counts
-from pointseg.images.file import ImageFile, read_image_file
+from pointseg.images.file import ImageFile
 from pointseg.images.files import check_same_size, decoded, open_image, read_label, upright_size
 from pointseg.images.layouts import IMAGE_SUFFIXES, LAYOUTS, Layout, LayoutName
 from pointseg.images.pipeline import ImagePipeline, covering_scale
@@ -115,7 +115,7 @@ class ImageData(Kind):
         """A photograph; it has no positions whose unit could be given, and no labels."""
         if unit is not None:
             raise ValueError(f"{path}: the pixels of an image have no unit; leave out --unit {unit}.")
-        return ImageFile(read_image_file(path))
+        return ImageFile.read(path)
 
     def write_submission(
         self,

@@ -13,7 +13,7 @@ from pointseg.core.durable import writing
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
-from pointseg.images.files import decoded, open_image
+from pointseg.images.files import decoded, depth_doubt, open_image
 
 
 def read_image_file(path: Path) -> ImageScene:
@@ -38,6 +38,14 @@ class ImageFile:
 
     scene: ImageScene
     remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> ImageFile:
+        """A photograph; see :func:`read_image_file` for what is raised."""
+        scene = read_image_file(path)
+        with open_image(path) as opened:
+            doubt = depth_doubt(opened)
+        return cls(scene, () if doubt is None else (doubt,))
 
     def write_labelled(
         self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool

@@ -32,6 +32,8 @@ _BROKEN: tuple[type[Exception], ...] = (
 _BROKEN_OR_LARGE: tuple[type[Exception], ...] = (*_BROKEN, Image.DecompressionBombError)
 #: Tag of EXIF that says how a camera was held, and the values that turn a picture by a quarter.
 _ORIENTATION, _QUARTERS = 0x0112, (5, 6, 7, 8)
+#: Largest grey value of 12 bits.
+_TWELVE_BITS = 4095
 #: Modes of grey values beyond a byte.
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -114,6 +116,19 @@ def _bytes_of(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
             f"its grey values lie in {low:g}..{high:g}; expected 0..255 or 0..65535. Save it with 8 bits"
         )
     return np.rint(grey / (257.0 if high > 255 else 1.0)).astype(np.uint8)
+
+
+def depth_doubt(opened: Image.Image) -> str | None:
+    """What is doubtful about the depth of an opened image, for people."""
+    if opened.mode not in _DEEP:
+        return None
+    high = int(np.asarray(opened).max(initial=0))
+    if not 255 < high <= _TWELVE_BITS:
+        return None
+    return (
+        f"its grey values reach {high:,} of 65,535, as if they were of 10 or 12 bits; taken as 16 bits they "
+        "are nearly black. Save it with 8 bits, or stretch it to 16"
+    )
 
 
 def read_indices(file: Path) -> npt.NDArray[np.int32]:

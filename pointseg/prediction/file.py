@@ -91,8 +91,9 @@ def predict_file(
 def warn(console: Console, source: Path, remarks: Iterable[str]) -> None:
     """Say what is doubtful about a file."""
     for remark in remarks:
+        sentence = remark if remark.endswith("?") else f"{remark}."
         console.print(
-            f"WARNING: {source}: {remark}.", style="yellow", markup=False, highlight=False, soft_wrap=True
+            f"WARNING: {source}: {sentence}", style="yellow", markup=False, highlight=False, soft_wrap=True
         )
 
 

@@ -18,7 +18,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,13 @@ SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
 #: Remarks of so many scenes are shown; all are in their scene.json.
 _MAX_REMARKS = 20
+#: Suffixes of other files of points, and of packed ones: people think that they are read.
+_OTHER_SUFFIXES = frozenset(
+    (
+        *(".pcd", ".xyz", ".pts", ".ptx", ".asc", ".e57", ".obj", ".off", ".stl", ".npy", ".copc", ".gz"),
+        *(".zip", ".zst", ".bz2", ".7z", ".rar", ".part", ".crdownload"),
+    )
+)
 
 
 def read_job(
@@ -109,7 +116,9 @@ def find_clouds(source: Path, outcome: Outcome) -> list[Path]:
     Hidden files, such as the ._name that macOS keeps, are no clouds.
     """
     found = []
+    left: Counter[str] = Counter()
     for file in _walk(source):
+        left[file.suffix.lower()] += 1
         is_cloud = file.suffix.lower() in CLOUD_SUFFIXES
         if file.is_symlink() and not file.exists():
             if is_cloud or _split_of(source, file) in SPLITS:
@@ -120,6 +129,9 @@ def find_clouds(source: Path, outcome: Outcome) -> list[Path]:
                 found.append(file)
             except ValueError as error:
                 outcome.failures[printable(file.stem)] = printable(f"{file}: {error}")
+    if unread := sorted(_OTHER_SUFFIXES & set(left)):
+        counts = ", ".join(f"{left[suffix]} {suffix}" for suffix in unread)
+        outcome.remarks[f"Left out, as they cannot be read as clouds: {counts}."] += 1
     return sorted(found)
 
 
@@ -152,7 +164,8 @@ def plan_jobs(source: Path, scenes: Path | None, outcome: Outcome) -> list[Job]:
         raise ValueError(f"{source}: no such folder; expected clouds ({', '.join(CLOUD_SUFFIXES)}).")
     files = find_clouds(source, outcome)
     if not files and not outcome.failures:
-        raise ValueError(f"{source}: no cloud here; expected {', '.join(CLOUD_SUFFIXES)} files.")
+        others = "".join(f" {line}" for line in outcome.remarks)
+        raise ValueError(f"{source}: no cloud here; expected {', '.join(CLOUD_SUFFIXES)} files.{others}")
     table = scenes or (source / "scenes.csv" if (source / "scenes.csv").is_file() else None)
     if table is None:
         splits = {file: _split_of(source, file) for file in files}
@@ -182,12 +195,14 @@ def plan_jobs(source: Path, scenes: Path | None, outcome: Outcome) -> list[Job]:
 
 
 def _listed(table: Path) -> dict[str, str]:
-    """Scene -> split of scenes.csv; names may be those of files, with their suffix."""
-    rows = read_scene_table(table)
-    return {
-        name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in CLOUD_SUFFIXES else name: split
-        for name, split in rows.items()
-    }
+    """Scene -> split of scenes.csv; names may be those of files, with their suffix and their folders."""
+    split_of: dict[str, str] = {}
+    for given, split in read_scene_table(table).items():
+        name = PurePosixPath(given.replace("\\", "/")).name
+        name = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in CLOUD_SUFFIXES else name
+        if split_of.setdefault(name, split) != split:
+            raise ValueError(f"{table}: scene {name!r} is in two splits, {split_of[name]!r} and {split!r}.")
+    return split_of
 
 
 def _once_each(files: Sequence[Path], outcome: Outcome) -> list[Path]:
@@ -222,6 +237,8 @@ def report_outcome(outcome: Outcome, store: Store, console: Console) -> None:
         for i in sorted(range(space.num_classes), key=lambda i: -points[i]):
             show(f"  {space.raw_ids[i]:>5} {space.names[i]:<32} {space.groups[i]:<7} {points[i]:>12,}")
     _show_remarks(store, show)
+    for line in outcome.remarks:
+        show(f"WARNING: {line}")
     show(outcome.counts())
     for line in outcome.failure_lines():
         show(line)
@@ -303,6 +320,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     )
     writer.finish(with_groups(table.label_space, writer.entries()))
     outcome.failures.update(planned.failures)
+    outcome.remarks.update(planned.remarks)
     report_outcome(outcome, Store.open(options.store), console)
     return 1 if outcome.failures else 0
 

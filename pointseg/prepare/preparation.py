@@ -135,10 +135,17 @@ def prepare(
 
 def failure_of(source: Path, error: Exception) -> str:
     """What to say of a scene that could not be read: the message, which always names the file."""
-    said = str(error)
+    text = said(error)
     if not isinstance(error, ValueError | OSError):
-        said = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return printable(said if said and source.name in said else f"{source}: {said or type(error).__name__}")
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return printable(text if text and source.name in text else f"{source}: {text or type(error).__name__}")
+
+
+def said(error: Exception) -> str:
+    """The message of an error; of one of the system, the place and the reason without its number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}."
+    return str(error)
 
 
 Result = tuple[str, Counter[str], str | None]
@@ -226,5 +233,5 @@ def exit_code(script: str, run: Callable[[Console], int]) -> int:
         console.print("Stopped. Run the same command again to continue.")
         return 130
     except (ValueError, OSError) as error:
-        console.print(printable(f"{script}: {error}"), markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(f"{script}: {said(error)}"), markup=False, highlight=False, soft_wrap=True)
         return 2

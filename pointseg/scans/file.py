@@ -19,6 +19,9 @@ from pointseg.formats.clouds import estimate_normals, finite_positions, in_metre
 from pointseg.formats.ply import PlyCloud, unit_rows, vertex_normals, write_ply
 from pointseg.scans.features import COLOR_SCALES
 
+#: Single points without a face have no normal, in meshes of every tool; more than this share is a fault.
+_MAX_VOID = 0.05
+
 
 @dataclass(frozen=True)
 class CloudFile:
@@ -97,6 +100,10 @@ def read_cloud_file(
     remarks = [*cloud.remarks, *([unit_remark] if unit_remark else []), *doubts(xyz_m)]
     local, offset = to_local(xyz_m) if len(xyz) else (xyz.astype(np.float32), (0.0, 0.0, 0.0))
     normal = _given_normals(cloud)
+    if normal is not None and (void := int((normal == 0).all(axis=1).sum())) > _MAX_VOID * len(normal):
+        remarks.append(f"{void:,} of {len(normal):,} normals are zero or NaN")
+        if void == len(normal):
+            normal = None
     is_made = normal is None and want_normals
     if is_made:
         normal = estimate_normals(local) if cloud.faces is None else vertex_normals(local, cloud.faces)
@@ -141,6 +148,8 @@ def read_for_network(
         file = read(want_labels=False)
         remarks.append(f"its labels are left out ({str(error).rstrip('.')})")
     remarks += file.remarks
+    if not file.scene.num_vertices:
+        return replace(file, remarks=(*remarks, "it has no point; was it written to its end?"))
     if COLOR_SCALES.keys() & set(features):
         remarks += _color_remarks(file)
     if file.has_made_normals:

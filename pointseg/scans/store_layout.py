@@ -46,7 +46,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file}: not a store's manifest ({type(error).__name__}: {error}).") from None
+        raise ValueError(
+            f"{file}: not a store's manifest ({type(error).__name__}: {error}). Delete {path} and prepare it "
+            "again, or restore the file from a copy."
+        ) from None
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{file}: store format {version}, but this pointseg reads format {FORMAT_VERSION}. "

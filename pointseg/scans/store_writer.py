@@ -77,7 +77,11 @@ class StoreWriter:
         file = self.path / SCENES / check_scene_name(name) / "scene.json"
         if split is None or not file.is_file():
             return file.is_file()
-        return bool(read_json(file)["split"] == split)
+        try:
+            return bool(read_json(file)["split"] == split)
+        except (ValueError, KeyError, TypeError):
+            # Cut by a full disk or a power cut: the scene is made again, and takes its place.
+            return False
 
     def add(self, scene: Scene, split: str, notes: Mapping[str, Any] | None = None) -> None:
         """Write a scene; one of that name is replaced.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from pointseg.config.shipped import did_you_mean
 from pointseg.core.destination import check_destination_folder
 from pointseg.core.member import Member
 from pointseg.data.source import Source
@@ -162,7 +163,10 @@ def _load(store: Source, name: str) -> Member:
     """The scene, or an error that names a few that exist."""
     names = [known for scenes in store.splits().values() for known in scenes]
     if name not in names:
-        raise ValueError(f"{store.path}: no scene {name!r}; it holds {len(names)}, such as {names[:5]}.")
+        raise ValueError(
+            f"{store.path}: no scene {name!r}{did_you_mean(name, names)} It holds {len(names)}, such as "
+            f"{names[:5]}."
+        )
     return store.load(name)
 
 

@@ -120,7 +120,54 @@ def test_map_coordinates_come_back_from_the_store(clouds: Path) -> None:
     np.testing.assert_allclose(scene.xyz_m[:60].astype(np.float64) + scene.offset_m, xyz, atol=1e-3)
 
 
+def test_scenes_csv_may_name_files_with_their_folders(clouds: Path) -> None:
+    (clouds / "scenes.csv").write_text("scene,split\ntrain/a.ply,train\ntrain\\b.ply,val\n./val/c,test\n")
+    assert Store.open(prepare(clouds)[1]).splits() == {"test": ["c"], "train": ["a"], "val": ["b"]}
+
+
+def test_files_that_are_not_read_are_counted(clouds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("d.pcd", "e.xyz", "f.xyz", "g.ply.gz", "notes.txt"):
+        (clouds / "train" / name).write_bytes(b"x")
+    assert prepare(clouds)[0] == 0
+    assert "Left out, as they cannot be read as clouds: 1 .gz, 1 .pcd, 2 .xyz." in capsys.readouterr().err
+
+
+def test_a_class_without_a_name_is_named_by_its_row(clouds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clouds / "classes.csv").write_text("raw_id,name\n1,ground\n2,\n3,car\n")
+    assert prepare(clouds)[0] == 2 and "row 3: the class has no name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\0" * 300, b"[]"])
+def test_a_scene_whose_entry_was_cut_is_made_again(clouds: Path, content: bytes) -> None:
+    store = prepare(clouds)[1]
+    before = json.loads((store / "scenes" / "a" / "scene.json").read_text())
+    (store / "scenes" / "a" / "scene.json").write_bytes(content)
+    assert prepare(clouds)[0] == 0
+    assert json.loads((store / "scenes" / "a" / "scene.json").read_text()) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\0" * 300, b"[1]"])
+def test_a_manifest_that_was_cut_is_named_with_the_way_out(
+    clouds: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    store = prepare(clouds)[1]
+    (store / "manifest.json").write_bytes(content)
+    assert prepare(clouds)[0] == 2
+    said = capsys.readouterr().err
+    assert "manifest.json: not a store's manifest" in said and f"Delete {store} and prepare it again" in said
+
+
 # Raw ScanNet.
+
+
+def test_a_link_to_scans_that_are_not_mounted_is_named(tmp_path: Path, capsys: Any) -> None:
+    raw_scene(tmp_path / "raw", "scene0000_00")
+    (tmp_path / "raw" / "scans" / "scene0001_00").symlink_to(tmp_path / "nowhere")
+    code, said = run_scannet(tmp_path / "raw", capsys)
+    assert code == 1 and "scene0001_00" in said
+    (tmp_path / "raw" / "scans_test").symlink_to(tmp_path / "nowhere")
+    code, said = run_scannet(tmp_path / "raw", capsys)
+    assert code == 2 and "scans_test: a link that leads nowhere" in said
 
 
 def raw_scene(raw: Path, name: str, category: str = "wall", *, labels_for_mesh: bool = False) -> None:

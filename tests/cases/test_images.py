@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pointseg.images.dataset import ImageSet
-from pointseg.images.file import read_image_file
+from pointseg.images.file import ImageFile, read_image_file
 from pointseg.images.files import read_indices, read_label
 
 GREY = (np.arange(48).reshape(6, 8) * 5).astype(np.uint8)
@@ -45,6 +45,13 @@ def test_grey_of_16_bits_is_grey_of_8_bits(tmp_path: Path, suffix: str) -> None:
 
 def test_bytes_in_16_bits_are_bytes(tmp_path: Path) -> None:
     assert np.array_equal(save(tmp_path / "a.png", GREY.astype(np.uint16)), GREY)
+
+
+def test_grey_of_twelve_bits_is_said(tmp_path: Path) -> None:
+    Image.fromarray(GREY.astype(np.uint16) * 16).save(tmp_path / "a.png")
+    assert "of 10 or 12 bits" in ImageFile.read(tmp_path / "a.png").remarks[0]
+    Image.fromarray(GREY.astype(np.uint16) * 257).save(tmp_path / "a.png")
+    assert ImageFile.read(tmp_path / "a.png").remarks == ()
 
 
 def test_floats_between_zero_and_one_are_grey_and_others_are_named(tmp_path: Path) -> None:
