@@ -27,6 +27,9 @@ def predict(
     device: Device = "auto",
     engine: Engine = None,
     amp: Amp = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Unit of the positions: m, cm, mm, km, ft, us-ft or in.")
+    ] = None,
 ) -> None:
     """Label any cloud of points with a trained run."""
     from rich.console import Console
@@ -44,6 +47,7 @@ def predict(
         device=device,
         engine=engine,
         amp=amp,
+        unit=unit,
         console=Console(),
     )
 

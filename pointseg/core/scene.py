@@ -20,6 +20,8 @@ class Scene:
         normal: (P, 3) float32 unit normals (zero where undefined), or None.
         raw_label: (P,) int32 raw ids, or None where the scan is not labelled.
         instance: (P,) int32 object numbers, -1 for no object, or None.
+        offset_m: what was taken from the positions of a map to bring them near the origin; added back, they
+            are what the source of the scan says, in metres.
     """
 
     #: What its parts are called.
@@ -31,6 +33,7 @@ class Scene:
     normal: npt.NDArray[np.float32] | None = None
     raw_label: npt.NDArray[np.int32] | None = None
     instance: npt.NDArray[np.int32] | None = None
+    offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.xyz_m.ndim != 2 or self.xyz_m.shape[1] != 3:

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pointseg.core.destination import check_destination, check_destination_folder
 from pointseg.core.durable import write_json
 from pointseg.core.member import Member
 from pointseg.core.memory import keep_freed_memory
@@ -29,7 +30,7 @@ from pointseg.evaluation.report import Report, print_report
 from pointseg.formats.label_text import write_labels
 from pointseg.models.precision import Amp
 from pointseg.models.segmenter import HeadView
-from pointseg.prediction.predict import predict_scenes
+from pointseg.prediction.predict import check_views, predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run
 
 
@@ -109,6 +110,9 @@ def evaluate(
     Raises:
         ValueError: if the split has no labels, or the store another label set than the run.
     """
+    check_views(views)
+    check_destination(json_path)
+    check_destination_folder(save_text)
     run = load_run(
         run_folder,
         checkpoint=checkpoint,

@@ -1,4 +1,6 @@
-"""Sizes of images and counts of their classes: made once for a data set, and kept in the user's cache."""
+"""Sizes of images, counts of their classes, and whether they are sound: found once for a data set, before the
+first step of a training, and kept in the user's cache.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,18 @@ from rich.progress import track
 
 from pointseg.core.durable import write_json
 from pointseg.core.labels import LabelSpace
-from pointseg.images.files import id_counts, open_image, read_label
+from pointseg.images.files import (
+    check_same_size,
+    decoded,
+    id_counts,
+    open_image,
+    read_label,
+    upright_size,
+)
 from pointseg.images.layouts import Layout
 
 #: Version of what the cache holds; part of its key.
-_FORMAT = 2
+_FORMAT = 3
 #: Fewer images are counted before a progress bar would be read.
 _MIN_FOR_PROGRESS = 500
 
@@ -31,29 +40,39 @@ Counts = dict[str, tuple[int, int, dict[str, int]]]
 
 
 def with_counts(
-    path: Path, space: LabelSpace, known: Sequence[int], entries: Entries, split: str, layout: Layout
+    path: Path,
+    space: LabelSpace,
+    known: Mapping[int, int],
+    entries: Entries,
+    split: str,
+    layout: Layout,
+    *,
+    checked_split: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The entries with height, width and number of pixels, and class points of those of a split.
 
     Args:
         path: folder of the data set.
         space: its classes.
-        known: every raw id that a label file may hold.
+        known: every raw id that a label file may hold -> the raw id of its class.
         entries: for each image its split and files.
         split: split whose labels are counted.
         layout: how a label file is read.
+        checked_split: split whose images are decoded too, and held against their labels: one bad image of
+            validation would end a training when its steps are done.
 
     Raises:
         ValueError: naming the file, if one is missing, cannot be read, or holds an unknown id.
     """
     stamps = _stamps(path, entries, layout.hint)
     files = [(name, e["split"], e["image"], e["label"]) for name, e in entries.items()]
-    key = repr((_FORMAT, str(path.resolve()), space.to_dict(), list(known), split, files, stamps))
+    asked = (split, checked_split)
+    key = repr((_FORMAT, str(path.resolve()), space.to_dict(), list(known.items()), asked, files, stamps))
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pointseg"
     file = folder / f"classes-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     counts = _read_kept(file, entries)
     if counts is None:
-        counts = _count(path, known, entries, split, layout)
+        counts = _count(path, known, entries, asked, layout)
         _keep(file, counts)
     return {
         name: {
@@ -90,9 +109,11 @@ def _stamps(path: Path, entries: Entries, hint: str) -> list[tuple[int, int]]:
     return stamps
 
 
-def _count(path: Path, known: Sequence[int], entries: Entries, split: str, layout: Layout) -> Counts:
+def _count(
+    path: Path, known: Mapping[int, int], entries: Entries, asked: tuple[str, str | None], layout: Layout
+) -> Counts:
     """In threads: Pillow decodes without Python's lock, and a disk far away is waited for together."""
-    one = functools.partial(_count_one, path, known=known, layout=layout, split=split)
+    one = functools.partial(_count_one, path, known=known, layout=layout, asked=asked)
     pool = ThreadPoolExecutor()
     try:
         results = track(
@@ -109,13 +130,27 @@ def _count(path: Path, known: Sequence[int], entries: Entries, split: str, layou
 
 
 def _count_one(
-    path: Path, entry: Mapping[str, Any], *, known: Sequence[int], layout: Layout, split: str
+    path: Path,
+    entry: Mapping[str, Any],
+    *,
+    known: Mapping[int, int],
+    layout: Layout,
+    asked: tuple[str, str | None],
 ) -> tuple[int, int, dict[str, int]]:
-    with open_image(path / entry["image"]) as opened:
-        width, height = opened.size
-    if entry["split"] != split or entry["label"] is None:
+    counted_split, checked_split = asked
+    image_file = path / entry["image"]
+    with open_image(image_file) as opened:
+        stored, (width, height) = opened.size, upright_size(opened)
+        if entry["split"] == checked_split:
+            decoded(image_file, opened)
+    if entry["split"] not in asked or entry["label"] is None:
         return height, width, {}
-    ids, points = id_counts(read_label(path / entry["label"], layout.read_label, known))
+    file = path / entry["label"]
+    raw = read_label(file, layout.read_label, known)
+    check_same_size(file, raw.shape, image_file, (width, height), stored)
+    if entry["split"] != counted_split:
+        return height, width, {}
+    ids, points = id_counts(raw)
     return height, width, dict(zip(map(str, ids.tolist()), points.tolist(), strict=True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +45,7 @@ def predict_scenes(
         ValueError: if ``views`` or ``max_tile_points`` is out of range, or for a scene that the pipeline
             refuses (a position that is not finite, no normals where the network wants them).
     """
-    if not 1 <= views <= NUM_VIEWS:
-        raise ValueError(f"views must be 1..{NUM_VIEWS}; got {views}.")
+    check_views(views)
     if max_tile_points is not None and max_tile_points < 1:
         raise ValueError(f"max_tile_points must be at least 1; got {max_tile_points}.")
     for scene in scenes:
@@ -61,15 +61,27 @@ def predict_scene(
     views: int = 1,
     max_tile_points: int | None = None,
 ) -> ScenePrediction:
-    """Predict one scene or image, or one file of it.
+    """Predict one scene or image, or one file of it; what is doubtful about a file becomes a warning.
 
     Raises:
         ValueError: if the file cannot be read as what the run was trained on, or see :func:`predict_scenes`.
     """
-    member = run.experiment.data.read_file(Path(scene)).scene if isinstance(scene, Path | str) else scene
+    if isinstance(scene, Path | str):
+        file = run.experiment.data.read_file(Path(scene))
+        for remark in file.remarks:
+            warnings.warn(f"{scene}: {remark}.", stacklevel=2)
+        member: Member = file.scene
+    else:
+        member = scene
     return next(
         predict_scenes(run.segmenter, run.pipeline, [member], views=views, max_tile_points=max_tile_points)
     )
+
+
+def check_views(views: int | None) -> None:
+    """Raises ValueError for a number of test-time views that there is not; None is for that of the run."""
+    if views is not None and not 1 <= views <= NUM_VIEWS:
+        raise ValueError(f"views must be 1..{NUM_VIEWS}; got {views}.")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +18,17 @@ from pointseg.core.labels import LabelSpace
 from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
+from pointseg.formats.text import impostor
 from pointseg.models.precision import Amp, check_amp
 from pointseg.models.segmenter import Segmenter
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine, known_engine
 
+#: What torch.load raises for files that are none of its own, damaged, or cut.
+BAD_CHECKPOINT = (
+    pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError, IndexError,
+    AttributeError, OverflowError, MemoryError, ImportError, zipfile.BadZipFile, struct.error,
+)  # fmt: skip
 #: Version of the layout of a checkpoint.
 FORMAT = 1
 
@@ -71,8 +79,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise FileNotFoundError(f"{path}: no such checkpoint.")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
+    except BAD_CHECKPOINT as error:
+        reason = f"it is {instead}" if (instead := impostor(path)) else str(error).partition("\n")[0]
         raise ValueError(f"{path}: not a readable checkpoint ({reason}).") from None
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:

@@ -88,7 +88,8 @@ class Store(Source):
                     f"{file}: expected {entry['num_vertices']} rows of {ARRAYS[array]}; got {rows} of "
                     f"{kind}. Delete {folder} and run data_prep again."
                 )
-        return Scene(name, **arrays)
+        x, y, z = entry.get("notes", {}).get("offset_m", (0.0, 0.0, 0.0))
+        return Scene(name, **arrays, offset_m=(float(x), float(y), float(z)))
 
     def read(self, name: str) -> Scene:
         return read_whole(self.load(name))
@@ -106,4 +107,5 @@ def read_whole(scene: Scene) -> Scene:
         rgb=copied(scene.rgb),
         normal=copied(scene.normal),
         raw_label=copied(scene.raw_label),
+        offset_m=scene.offset_m,
     )

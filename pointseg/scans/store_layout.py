@@ -46,7 +46,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file}: not a store's manifest ({type(error).__name__}: {error}).") from None
+        raise ValueError(
+            f"{file}: not a store's manifest ({type(error).__name__}: {error}). Delete {path} and prepare it "
+            "again, or restore the file from a copy."
+        ) from None
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{file}: store format {version}, but this pointseg reads format {FORMAT_VERSION}. "
@@ -65,11 +68,12 @@ def check_scene_name(name: str) -> str:
     Raises:
         ValueError: for names with path parts, control characters, a leading dot, or of no or great length.
     """
-    hidden_or_empty = not name or name.startswith(".") or len(name.encode()) > 200
+    # Names of files may hold bytes that are no UTF-8; they come as characters that are not printable.
+    hidden_or_empty = not name or name.startswith(".") or len(name.encode("utf-8", "surrogateescape")) > 200
     if hidden_or_empty or any(c in "/\\:" or not c.isprintable() for c in name):
         raise ValueError(
             f"{name!r} cannot be a scene's name: no path separators, colons, control characters, "
-            "leading dot, and 1 to 200 bytes."
+            "leading dot, bytes that are no UTF-8, and 1 to 200 bytes. Rename it."
         )
     return name
 

@@ -15,6 +15,7 @@ from pointseg import __version__
 from pointseg.core.durable import move, write_json, writing
 from pointseg.core.labels import LabelSpace
 from pointseg.core.scene import Scene
+from pointseg.formats.text import read_json
 from pointseg.scans.store_layout import (
     ARRAYS,
     FORMAT_VERSION,
@@ -58,12 +59,14 @@ class StoreWriter:
         self._write_manifest({}, complete=False)
 
     def _check_continues(self, manifest: Mapping[str, Any]) -> None:
+        if not any((self.path / SCENES).glob("*/scene.json")):
+            return  # Nothing is in it that was made otherwise: the first try failed before its first scene.
         old = LabelSpace.from_dict(manifest["label_space"])
         for what, before, now in (
             ("classes", _identity(old), _identity(self.label_space)),
             ("options", manifest["options"], self.options),
         ):
-            if before != now:
+            if before != now and not _only_adds(before, now):
                 raise ValueError(
                     f"{self.path}: this store was begun with other {what} "
                     f"({_difference(before, now)}). Choose another folder or delete this one."
@@ -74,7 +77,11 @@ class StoreWriter:
         file = self.path / SCENES / check_scene_name(name) / "scene.json"
         if split is None or not file.is_file():
             return file.is_file()
-        return bool(json.loads(file.read_text(encoding="utf-8"))["split"] == split)
+        try:
+            return bool(read_json(file)["split"] == split)
+        except (ValueError, KeyError, TypeError):
+            # Cut by a full disk or a power cut: the scene is made again, and takes its place.
+            return False
 
     def add(self, scene: Scene, split: str, notes: Mapping[str, Any] | None = None) -> None:
         """Write a scene; one of that name is replaced.
@@ -92,7 +99,7 @@ class StoreWriter:
     def entries(self) -> dict[str, dict[str, Any]]:
         """The scene.json of every scene that is there, by name."""
         files = sorted((self.path / SCENES).glob("*/scene.json"))
-        return {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+        return {file.parent.name: read_json(file) for file in files}
 
     def finish(self, label_space: LabelSpace | None = None) -> None:
         """Write the manifest from the scenes that are there; from now on :meth:`Store.open` reads the store.
@@ -188,6 +195,16 @@ def _identity(label_space: LabelSpace) -> dict[str, Any]:
     """What must not change while a store grows; groups and colours may, they touch no scene."""
     names = dict(zip(map(str, label_space.raw_ids), label_space.names, strict=True))
     return {"name": label_space.name, "unlabelled_raw_id": label_space.unlabelled_raw_id, **names}
+
+
+def _only_adds(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether classes or ignored ids were added and nothing else: no scene that is there can have them."""
+    ids = "ignored_raw_ids"
+    return (
+        all(now.get(key) == value for key, value in before.items() if key != ids)
+        and set(now) - set(before) <= {key for key in now if key.lstrip("-").isdigit()}
+        and set(before.get(ids, ())) <= set(now.get(ids, ()))
+    )
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

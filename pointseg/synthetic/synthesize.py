@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -184,14 +185,23 @@ def _run(out: Path, jobs: list[SceneJob], workers: int) -> Iterator[str]:
         return
     # Spawned, not forked: forking a process with threads (progress display, BLAS) may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_start_worker) as pool:
         pending = [pool.submit(generate, out, job) for job in jobs]
         try:
             for done in as_completed(pending):
                 yield done.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            # A scene takes up to a minute; half of one lies in a folder that the next run clears.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
             raise
+
+
+def _start_worker() -> None:
+    """Ctrl-C ends a worker at once: as an exception it would end its scene alone, and the next one begin."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

@@ -116,7 +116,10 @@ function listen(canvas, orbit, on) {
   };
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
-  canvas.addEventListener("pointerleave", () => { if (!pointers.size) on.leave(); });
+  // A finger leaves whenever it is lifted, and what it has tapped on is to be read after that.
+  canvas.addEventListener("pointerleave", (event) => {
+    if (!pointers.size && event.pointerType === "mouse") on.leave();
+  });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
