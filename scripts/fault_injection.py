@@ -5,8 +5,8 @@
 Each fault meets one command of the chain (synthesize, prepare, train, evaluate, predict, submit): it is
 killed at a random moment, asked to stop by a signal, denied space on the disk, given a damaged scene, or met
 by a second writer. Then the same command runs again, undisturbed. What it leaves must be, bit for bit on a
-CPU, what a command leaves that was never disturbed; a damaged input must have been refused by name. One line a
-fault, and a count of outcomes at the end; the exit code is 1 when anything was lost or came out differently.
+CPU, what a command leaves that was never disturbed; a damaged input must have been refused by name. One line
+a fault, and a count of outcomes at the end; the exit code is 1 when anything was lost or differs.
 """
 
 from __future__ import annotations
