@@ -76,6 +76,7 @@ class TrainConfig(Config):
         ema_decay: decay of the weight average that is validated and saved as best, or None.
         val_every: steps between validations; 0 validates at the end only.
         checkpoint_every: steps between saves of last.pt.
+        keep_checkpoints: how many of these are kept; a run goes on from the newest one that is whole.
         log_every: steps between rows of metrics.jsonl; on a GPU also between looks at what it did.
         activation_checkpointing: compute the insides of the network's blocks again in the backward pass, for
             less memory and a third more work; a network that cannot is refused.
@@ -103,6 +104,7 @@ class TrainConfig(Config):
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
     val_every: int = Field(default=1000, ge=0)
     checkpoint_every: int = Field(default=500, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1)
     log_every: int = Field(default=10, ge=1)
     activation_checkpointing: bool = False
     workers: int = Field(default=0, ge=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,6 +15,12 @@ import numpy.typing as npt
 
 from pointseg.formats.columns import INSTANCE_NAMES, LABEL_NAMES, find_column, find_triple
 from pointseg.formats.text import unreadable
+
+#: What numpy raises for a damaged .npy file: it parses the header as Python's literals.
+BAD_ARRAY = (
+    OSError, ValueError, EOFError, TypeError, MemoryError, OverflowError, SyntaxError, RecursionError,
+    tokenize.TokenError,
+)  # fmt: skip
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -49,10 +56,7 @@ def read_npz(path: Path, label_name: str | None, *, want_labels: bool) -> tuple[
                 for column, group in names.items()
             }
             return columns, tuple(sorted(set(archive.files) - used))
-    except (
-        OSError, ValueError, EOFError, TypeError, AttributeError, MemoryError, OverflowError, RuntimeError,
-        zipfile.BadZipFile, zlib.error, NotImplementedError,
-    ) as error:  # fmt: skip
+    except (*BAD_ARRAY, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise unreadable(path, "NPZ", str(error) or type(error).__name__) from None
 
 

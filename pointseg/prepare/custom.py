@@ -26,6 +26,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from pointseg.core.labels import LabelSpace, groups_by_points
+from pointseg.core.lock import sole_writer
 from pointseg.formats.class_table import ClassTable, merge_ids, read_class_table, read_scene_table
 from pointseg.formats.clouds import CLOUD_SUFFIXES, UNITS_M, estimate_normals
 from pointseg.formats.ply import vertex_normals
@@ -289,6 +290,11 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Prepare a store; 0 when every scene is in it, 1 when some could not be prepared."""
+    with sole_writer(options.store, "store"):
+        return _prepare(options, console)
+
+
+def _prepare(options: argparse.Namespace, console: Console) -> int:
     name = options.name or options.source.resolve().name
     table = read_class_table(options.classes, name, unlabelled_raw_id=options.unlabelled_id)
     planned = Outcome()

@@ -21,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pointseg.core.labels import load_label_space
+from pointseg.core.lock import sole_writer
 from pointseg.formats.scannet import AGGREGATION_SUFFIX, SEGMENTS_SUFFIX, read_scannet_scene
 from pointseg.formats.scannet_tables import (
     LABEL_TABLE_NAME,
@@ -160,6 +161,11 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Prepare a store; 0 when every scene is in it, 1 when some could not be prepared."""
+    with sole_writer(options.store, "store"):
+        return _prepare(options, console)
+
+
+def _prepare(options: argparse.Namespace, console: Console) -> int:
     label_space = load_label_space(options.labels)
     table_path = find_label_table(options.raw, options.label_table)
     table = read_label_table(table_path, label_space)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from pointseg import __version__
-from pointseg.core.durable import move, write_json, writing
+from pointseg.core.durable import is_partial, move, remove_partials, writing
 from pointseg.core.labels import LabelSpace
+from pointseg.core.lock import LOCK
 from pointseg.core.scene import Scene
-from pointseg.formats.text import read_json
+from pointseg.formats.sealed import read_sealed_json, write_sealed_json
 from pointseg.scans.store_layout import (
     ARRAYS,
     FORMAT_VERSION,
@@ -52,10 +53,11 @@ class StoreWriter:
         self.options: dict[str, Any] = json.loads(json.dumps(dict(options or {})))
         if (self.path / MANIFEST).is_file():
             self._check_continues(read_manifest(self.path))
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and not _is_empty(self.path):
             raise ValueError(f"{self.path}: not empty and no store; choose a new folder for the store.")
         (self.path / SCENES).mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.path / PARTIAL, ignore_errors=True)
+        remove_partials(self.path)
         self._write_manifest({}, complete=False)
 
     def _check_continues(self, manifest: Mapping[str, Any]) -> None:
@@ -78,7 +80,7 @@ class StoreWriter:
         if split is None or not file.is_file():
             return file.is_file()
         try:
-            return bool(read_json(file)["split"] == split)
+            return bool(read_sealed_json(file)["split"] == split)
         except (ValueError, KeyError, TypeError):
             # Cut by a full disk or a power cut: the scene is made again, and takes its place.
             return False
@@ -99,7 +101,7 @@ class StoreWriter:
     def entries(self) -> dict[str, dict[str, Any]]:
         """The scene.json of every scene that is there, by name."""
         files = sorted((self.path / SCENES).glob("*/scene.json"))
-        return {file.parent.name: read_json(file) for file in files}
+        return {file.parent.name: read_sealed_json(file) for file in files}
 
     def finish(self, label_space: LabelSpace | None = None) -> None:
         """Write the manifest from the scenes that are there; from now on :meth:`Store.open` reads the store.
@@ -112,7 +114,7 @@ class StoreWriter:
         self._write_manifest(self.entries(), complete=True)
 
     def _write_manifest(self, scenes: Mapping[str, Any], *, complete: bool) -> None:
-        write_json(
+        write_sealed_json(
             self.path / MANIFEST,
             {
                 "format_version": FORMAT_VERSION,
@@ -159,7 +161,7 @@ def _fill_folder(folder: Path, scene: Scene, split: str, notes: Mapping[str, Any
         for array, kind in ARRAYS.items()
         if getattr(scene, array) is not None
     }
-    write_json(
+    write_sealed_json(
         folder / "scene.json",
         {
             "split": split,
@@ -189,6 +191,12 @@ def _class_points(scene: Scene) -> dict[str, int]:
         return {}
     ids, counts = np.unique(scene.raw_label, return_counts=True)
     return {str(raw_id): int(count) for raw_id, count in zip(ids.tolist(), counts.tolist(), strict=True)}
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a folder holds nothing, or nothing but what a writer leaves that was killed at its start."""
+    own = (SCENES, PARTIAL, LOCK)
+    return path.is_dir() and all(entry.name in own or is_partial(entry, MANIFEST) for entry in path.iterdir())
 
 
 def _identity(label_space: LabelSpace) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from rich.console import Console
 
 from pointseg.core.destination import check_destination_folder, naming
 from pointseg.core.distributed import Processes, process_group
+from pointseg.core.lock import sole_writer
 from pointseg.core.memory import keep_freed_memory
 from pointseg.evaluation.report import Report, print_report
 from pointseg.experiment import Experiment
-from pointseg.runs.checkpoint import load_checkpoint, save_checkpoint
+from pointseg.runs.checkpoint import load_newest, save_checkpoint, save_last
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine
 from pointseg.training.callback import Callback
@@ -89,6 +90,7 @@ def train(
         deterministic_sums(experiment.train.deterministic),
         process_group(device) as processes,
         StopRequest() as stop,
+        sole_writer(out, "run") if processes.is_main else nullcontext(),
     ):
         return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console, callbacks)
 
@@ -255,7 +257,7 @@ def _save_last(job: TrainingJob, state: TrainingState, folder: RunFolder) -> Non
     if job.processes.is_main:
         more = {"data": job.fingerprint, "batches_per_step": job.batches_per_step}
         with naming(folder.last):
-            save_checkpoint(folder.last, {**state.to_dict(), **more})
+            save_last(folder, {**state.to_dict(), **more}, keep=job.experiment.train.keep_checkpoints)
 
 
 def _explained(error: ValueError, experiment: Experiment) -> ValueError:
@@ -270,12 +272,12 @@ def _explained(error: ValueError, experiment: Experiment) -> ValueError:
 
 
 def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> list[str]:
-    """Continue from last.pt; what to tell the user.
+    """Continue from the newest checkpoint that is whole; what to tell the user.
 
     Raises:
         ValueError: if the training data is not that of the checkpoint, or epochs would be of another length.
     """
-    saved = load_checkpoint(folder.last, job.processes.device)
+    saved, notices = load_newest(folder, job.processes.device)
     if saved["data"] != job.fingerprint:
         raise ValueError(
             f"{job.store.path}: its training scenes or classes are not those of {folder.path}, so the run "
@@ -291,8 +293,8 @@ def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> l
         )
     state.load_dict(saved)
     if before == now:
-        return []
-    return [f"beware: steps were of {before} batches over all processes and are now of {now}"]
+        return notices
+    return [*notices, f"beware: steps were of {before} batches over all processes and are now of {now}"]
 
 
 def _say_how_it_ended(
