@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,43 +68,61 @@ class Command:
     damages: Path | None = None
 
 
-def run(words: list[str], log: Path, *, file_size: int | None = None) -> int:
-    """Start a command in a child; its process id."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
+@dataclass
+class Child:
+    """A command that was started in a process of its own.
+
+    Args:
+        pid: of the process.
+        pipe: where what it says comes out: a file of its own would be denied space with all others.
+    """
+
+    pid: int
+    pipe: int
+
+    @classmethod
+    def start(cls, words: list[str], *, file_size: int | None = None) -> Child:
+        """Start a command; ``file_size`` is the most bytes that a file of it may have."""
+        reading, writing = os.pipe()
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(_command(words, writing, file_size))
+        os.close(writing)
+        return cls(pid, reading)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for it; its exit code, negative for a signal, and what it said."""
+        _, status = os.waitpid(self.pid, 0)
+        # Workers of one that was killed.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        with os.fdopen(self.pipe, encoding="utf-8", errors="replace") as stream:
+            said = stream.read()
+        return os.waitstatus_to_exitcode(status), said
+
+
+def _command(words: list[str], output: int, file_size: int | None) -> int:
+    """In the child: the command's exit code."""
     try:
         os.setsid()
-        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
         if file_size is not None:
-            # As on a full disk, what exceeds it cannot be written; numpy's and torch's own writing included.
+            # As on a full disk, what exceeds it cannot be written, by numpy and torch neither.
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY))
         sys.argv = ["pointseg", *words]
         app(words)
+        code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
-        import traceback
-
         traceback.print_exc()
         code = 1
-    else:
-        code = 0
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def ended(child: int) -> int:
-    """Wait for a child; its exit code, negative for a signal."""
-    _, status = os.waitpid(child, 0)
-    # Workers of one that was killed.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(status)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code
 
 
 def digest(path: Path) -> dict[str, str]:
@@ -205,10 +225,9 @@ class Chain:
 
     def _refer(self, command: Command, out: Path) -> None:
         began = time.monotonic()
-        log = self.folder / f"{command.name}.log"
-        code = ended(run(command.words(out), log))
+        code, said = Child.start(command.words(out)).end()
         if code:
-            sys.exit(f"{command.name} fails undisturbed, exit {code}:\n{log.read_text()}")
+            sys.exit(f"{command.name} fails undisturbed, exit {code}:\n{said}")
         self.references[command.name] = digest(out), time.monotonic() - began
 
 
@@ -216,56 +235,51 @@ def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, numb
     """One fault and the run after it; what happened and the outcome."""
     reference, seconds = chain.references[command.name]
     out = chain.output(command, f"{number}")
-    log = chain.folder / "disturbed.log"
-    log.unlink(missing_ok=True)
     words = command.words(out)
-    said = ""
-    if fault in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"):
+    if fault.startswith("SIG"):
         moment = rng.uniform(0, 1.1 * seconds)
-        child = run(words, log)
+        child = Child.start(words)
         time.sleep(moment)
-        os.kill(child, getattr(signal, fault))
-        code = ended(child)
-        said = f"{fault} after {moment:.2f} of {seconds:.2f} s: exit {code}"
+        os.kill(child.pid, getattr(signal, fault))
+        code, _ = child.end()
+        what = f"{fault} after {moment:.2f} of {seconds:.2f} s: exit {code}"
     elif fault == "full disk":
         size = rng.choice([0, 1, 100, 4096, rng.randrange(1, 200_000)])
-        code = ended(run(words, log, file_size=size))
-        said = f"no file above {size} bytes: exit {code}"
-        if code == 1:
-            return said, f"TRACEBACK\n{log.read_text()}"
+        code, said = Child.start(words, file_size=size).end()
+        what = f"no file above {size} bytes: exit {code}"
+        if "Traceback" in said:
+            return what, f"TRACEBACK\n{said}"
         if code == 0 and digest(out) != reference:
-            return said, "DIFFERS without a word"
+            return what, "DIFFERS without a word"
     elif fault == "damaged scene":
         assert command.damages is not None
         original = command.damages.read_bytes()
         at = rng.randrange(200, len(original))
         changed = bytes([*original[:at], original[at] ^ 1 << rng.randrange(8), *original[at + 1 :]])
         command.damages.write_bytes(rng.choice([original[:at], changed]))
-        code = ended(run(words, log))
+        code, said = Child.start(words).end()
         command.damages.write_bytes(original)
-        said = f"{command.damages.name} damaged at {at}: exit {code}"
-        if code != 2 or command.damages.name not in log.read_text():
-            return said, f"NOT REFUSED\n{log.read_text()}"
-    elif fault == "second writer":
-        first = run(words, log)
-        while not (out / ".lock").exists() and os.waitpid(first, os.WNOHANG) == (0, 0):
+        what = f"{command.damages.name} damaged at {at}: exit {code}"
+        if code != 2 or command.damages.name not in said:
+            return what, f"NOT REFUSED\n{said}"
+    else:
+        first = Child.start(words)
+        limit = time.monotonic() + 60
+        while not (out / ".lock").exists() and time.monotonic() < limit:
             time.sleep(0.005)
-        second_log = chain.folder / "second.log"
-        second_log.unlink(missing_ok=True)
-        code = ended(run(words, second_log))
-        first_code = ended(first)
-        said = f"a second one beside it: exit {code}, the first: exit {first_code}"
+        code, said = Child.start(words).end()
+        first_code, first_said = first.end()
+        what = f"a second one beside it: exit {code}, the first: exit {first_code}"
         # The first may have ended before the second began.
-        refused = code == 2 and "writes this" in second_log.read_text()
-        if first_code or not (refused or code == 0):
-            return said, f"NOT REFUSED\n{log.read_text()}{second_log.read_text()}"
-    again = ended(run(words, log))
+        if first_code or not (code == 0 or (code == 2 and "writes this" in said)):
+            return what, f"NOT REFUSED\n{first_said}{said}"
+    again, said = Child.start(words).end()
     if again:
-        return said, f"LOST: the run after it ends with {again}\n{log.read_text()}"
+        return what, f"LOST: the run after it ends with {again}\n{said}"
     found = digest(out)
     if found != reference:
         names = sorted(n for n in {**found, **reference} if found.get(n) != reference.get(n))
-        return said, f"DIFFERS: {', '.join(names[:5])}"
+        return what, f"DIFFERS: {', '.join(names[:5])}"
     left = [str(p.relative_to(out)) for p in out.rglob(".*.partial")] if out.is_dir() else []
     left += [p.name for p in out.parent.glob(f".{out.name}.*")]
     if left:
@@ -273,7 +287,7 @@ def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, numb
         for name in left:
             (out.parent / name).unlink(missing_ok=True)
     shutil.rmtree(out, ignore_errors=True)
-    return said, "equal"
+    return what, "equal"
 
 
 def main() -> int:
@@ -294,9 +308,9 @@ def main() -> int:
             more = ["damaged scene"] if command.damages else []
             more += ["second writer"] if command.name in ("synthesize", "prepare", "train") else []
             fault = rng.choice([*common, *more])
-            said, outcome = disturb(chain, command, fault, rng, number)
+            what, outcome = disturb(chain, command, fault, rng, number)
             kind, _, details = outcome.partition("\n")
-            print(f"{number + 1:4} {command.name:10} {said}; after it: {kind}", flush=True)
+            print(f"{number + 1:4} {command.name:10} {what}; after it: {kind}", flush=True)
             if details:
                 print(details, flush=True)
             outcomes[kind.split(":")[0].split()[0]] += 1
