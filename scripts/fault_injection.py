@@ -106,6 +106,8 @@ def _command(words: list[str], output: int, file_size: int | None) -> int:
     """In the child: the command's exit code."""
     try:
         os.setsid()
+        # In the background of a shell it is ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(output, 1)
         os.dup2(output, 2)
         if file_size is not None:
