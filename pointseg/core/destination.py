@@ -29,8 +29,7 @@ def check_destination(path: Path | str | None, *, sources: Iterable[Path] = ()) 
     for source in sources:
         if path.exists() and source.exists() and path.samefile(source):
             raise ValueError(
-                f"{path}: this is the file to read, and what it holds beside points would be lost; choose "
-                "another name for the output."
+                f"{path}: this is the file to read, which would be lost; choose another name for the output."
             )
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise ValueError(f"{path}: cannot be written: no permission, or the disk is read-only.")

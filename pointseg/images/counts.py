@@ -23,6 +23,7 @@ from pointseg.images.files import (
     check_same_size,
     decoded,
     id_counts,
+    is_turned,
     open_image,
     read_label,
     upright_size,
@@ -30,13 +31,14 @@ from pointseg.images.files import (
 from pointseg.images.layouts import Layout
 
 #: Version of what the cache holds; part of its key.
-_FORMAT = 3
+_FORMAT = 4
 #: Fewer images are counted before a progress bar would be read.
 _MIN_FOR_PROGRESS = 500
 
 Entries = Mapping[str, Mapping[str, Any]]
-#: Height, width, and pixels by raw id; no ids where none were counted.
-Counts = dict[str, tuple[int, int, dict[str, int]]]
+#: Height, width, whether EXIF turns it within these, and pixels by raw id; no ids where none were counted.
+Count = tuple[int, int, bool, dict[str, int]]
+Counts = dict[str, Count]
 
 
 def with_counts(
@@ -50,6 +52,9 @@ def with_counts(
     checked_split: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The entries with height, width and number of pixels, and class points of those of a split.
+
+    ``turned`` says of a labelled image that its EXIF orientation turns it and leaves its size: nothing then
+    shows whether its label was drawn before or after.
 
     Args:
         path: folder of the data set.
@@ -80,7 +85,8 @@ def with_counts(
             "height": counts[name][0],
             "width": counts[name][1],
             "num_vertices": counts[name][0] * counts[name][1],
-            "class_points": counts[name][2],
+            "turned": counts[name][2],
+            "class_points": counts[name][3],
         }
         for name, entry in entries.items()
     }
@@ -136,22 +142,23 @@ def _count_one(
     known: Mapping[int, int],
     layout: Layout,
     asked: tuple[str, str | None],
-) -> tuple[int, int, dict[str, int]]:
+) -> Count:
     counted_split, checked_split = asked
     image_file = path / entry["image"]
     with open_image(image_file) as opened:
         stored, (width, height) = opened.size, upright_size(opened)
+        turned = is_turned(opened) and stored == (width, height)
         if entry["split"] == checked_split:
             decoded(image_file, opened)
     if entry["split"] not in asked or entry["label"] is None:
-        return height, width, {}
+        return height, width, False, {}
     file = path / entry["label"]
     raw = read_label(file, layout.read_label, known)
     check_same_size(file, raw.shape, image_file, (width, height), stored)
     if entry["split"] != counted_split:
-        return height, width, {}
+        return height, width, turned, {}
     ids, points = id_counts(raw)
-    return height, width, dict(zip(map(str, ids.tolist()), points.tolist(), strict=True))
+    return height, width, turned, dict(zip(map(str, ids.tolist()), points.tolist(), strict=True))
 
 
 def _read_kept(file: Path, entries: Entries) -> Counts | None:
@@ -159,8 +166,8 @@ def _read_kept(file: Path, entries: Entries) -> Counts | None:
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
         counts = {
-            str(name): (int(height), int(width), {str(i): int(n) for i, n in points.items()})
-            for name, (height, width, points) in kept.items()
+            str(name): (int(height), int(width), bool(turned), {str(i): int(n) for i, n in points.items()})
+            for name, (height, width, turned, points) in kept.items()
         }
     except (OSError, ValueError, TypeError, AttributeError):
         return None

@@ -87,6 +87,18 @@ class ImageData(Kind):
                 "augment and mix3d_p are for scans; images have data.scale and data.color_jitter"
             )
 
+    def check_scenes(self, store: ImageSet, names: Sequence[str]) -> list[str]:
+        """Whether labels may have been drawn on images that stand otherwise; all else is found on opening."""
+        turned = [name for name in names if store.entry(name)["turned"]]
+        if not turned:
+            return []
+        first = store.entry(turned[0])["image"]
+        return [
+            f"WARNING: {len(turned)} of {len(names)} images, such as {first}, are turned or mirrored by "
+            "EXIF, and their labels are of the same size either way: they are taken to be upright, "
+            "as people see the images"
+        ]
+
     def build_reader(self, store: ImageSet, names: Sequence[str], *, seed: int) -> SceneReader:
         """What loader workers do."""
         return SceneReader(store, names)

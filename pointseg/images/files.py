@@ -73,6 +73,11 @@ def _orientation(opened: Image.Image) -> int:
     return int(opened.getexif().get(_ORIENTATION, 1))
 
 
+def is_turned(opened: Image.Image) -> bool:
+    """Whether people see an opened image otherwise than its camera stored it: turned or mirrored."""
+    return _orientation(opened) != 1
+
+
 def upright_size(opened: Image.Image) -> tuple[int, int]:
     """(width, height) of an opened image as people see it: cameras store what they were turned by."""
     turned = _orientation(opened) in _QUARTERS

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from pointseg.images.dataset import ImageSet
+from pointseg.images.dataset import ImageData, ImageSet
 from pointseg.images.file import ImageFile, read_image_file
 from pointseg.images.files import read_indices, read_label
 
@@ -173,3 +173,17 @@ def test_labels_saved_as_jpeg_are_named(tmp_path: Path) -> None:
     Image.fromarray((GREY % 2 * 200).astype(np.uint8)).save(tmp_path / "a.jpg")
     with pytest.raises(ValueError, match=r"a\.jpg: label ids .*Lossy JPEG"):
         read_label(tmp_path / "a.jpg", read_indices, {0: 0, 200: 200})
+
+
+@pytest.mark.parametrize(("orientation", "is_said"), [(1, False), (2, True), (3, True), (6, False)])
+def test_a_turned_image_whose_size_tells_nothing_is_said(
+    tmp_path: Path, orientation: int, is_said: bool
+) -> None:
+    root, exif = image_set(tmp_path / "set"), Image.Exif()
+    exif[0x0112] = orientation
+    turned = np.rot90(GREY) if orientation == 6 else GREY
+    Image.fromarray(np.stack([turned] * 3, axis=2)).save(root / "images" / "b.png", exif=exif)
+    for again in (False, True):  # The second time from the cache.
+        said = ImageData(path=root).check_scenes(opened(root), ["a", "b"])
+        assert bool(said) == is_said, again
+        assert not is_said or "1 of 2 images, such as images/b.png, are turned" in said[0]
