@@ -1,4 +1,4 @@
-"""Anybody's clouds: PLY, NPZ, LAS and LAZ -> PlyCloud with float64 positions; normals by local planes."""
+"""Anybody's clouds, files of CLOUD_SUFFIXES -> PlyCloud with float64 positions; normals by local planes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from pointseg.formats.columns import colors_to_uint8, to_int32
 from pointseg.formats.las import read_las
 from pointseg.formats.las_units import FOOT_M, US_FOOT_M
 from pointseg.formats.npz import NPZ_NAMES, read_npz
+from pointseg.formats.pcd import read_pcd
 from pointseg.formats.ply import PlyCloud, read_ply
 from pointseg.formats.text import printable
+from pointseg.formats.text_cloud import TEXT_SUFFIXES, read_text_cloud
 
-CLOUD_SUFFIXES = (".ply", ".npz", ".las", ".laz")
+CLOUD_SUFFIXES = (".ply", ".npz", ".las", ".laz", ".pcd", *TEXT_SUFFIXES)
 
 #: Units that positions may be in -> metres.
 UNITS_M = {
@@ -37,7 +39,7 @@ def read_cloud(path: Path, *, label_name: str | None = None, want_labels: bool =
     """Read a cloud by its suffix; positions stay float64 and as they are in the file, see :func:`to_local`.
 
     Args:
-        path: a .ply, .npz, .las or .laz file.
+        path: a file of one of CLOUD_SUFFIXES.
         label_name: the PLY property, NPZ array or LAS dimension with the labels; default the usual names.
         want_labels: False leaves labels unread, whatever is wrong with them.
 
@@ -58,10 +60,16 @@ def read_cloud(path: Path, *, label_name: str | None = None, want_labels: bool =
     unit = None
     if suffix == ".npz":
         columns, unused = read_npz(path, label_name, want_labels=want_labels)
+    elif suffix == ".pcd":
+        columns, unused = read_pcd(path, label_name, want_labels=want_labels)
+    elif suffix in TEXT_SUFFIXES:
+        columns, unused, remarks = read_text_cloud(path, label_name, want_labels=want_labels)
     else:
         columns, unused, remarks, unit = read_las(path, label_name, want_labels=want_labels)
     try:
-        return _cloud_of(columns, unused, remarks, unit)
+        # What is no number is judged by its own checks, not by a warning of numpy.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return _cloud_of(columns, unused, remarks, unit)
     except ValueError as error:
         raise ValueError(f"{printable(path)}: cannot be used as a cloud: {error}.") from None
 

@@ -2,12 +2,13 @@
 
     python data_prep/custom.py SRC STORE --classes classes.csv
 
-SRC holds .ply, .npz, .las or .laz files. Their splits stand in scenes.csv (scene,split) beside them or given
-with --scenes; without it the clouds lie in folders named train, val and test. classes.csv has the columns
-raw_id,name and, if wanted, group (head, common, tail), ignore (1 = leave out of training and scoring) and
-r,g,b. Without groups, they follow from the training points by the ScanNet200 rule: the third of the classes
-with the most points is head, the third with the fewest is tail. Rows of one name are one class. Colour is
-optional. Positions are metres, or what the file (LAS) or --unit says.
+SRC holds .ply, .npz, .las, .laz, .pcd, .xyz, .txt, .csv, .asc or .pts files. Their splits stand in
+scenes.csv (scene,split) beside them or given with --scenes; without it the clouds lie in folders named
+train, val and test. classes.csv has the columns raw_id,name and, if wanted, group (head, common, tail),
+ignore (1 = leave out of training and scoring) and r,g,b. Without groups, they follow from the training
+points by the ScanNet200 rule: the third of the classes with the most points is head, the third with the
+fewest is tail. Rows of one name are one class. Colour is optional. Positions are metres, or what the file
+(LAS) or --unit says.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from pointseg.formats.class_table import ClassTable, merge_ids, read_class_table
 from pointseg.formats.clouds import CLOUD_SUFFIXES, UNITS_M, estimate_normals
 from pointseg.formats.ply import vertex_normals
 from pointseg.formats.text import printable
+from pointseg.formats.text_cloud import is_text_cloud
 from pointseg.prepare.preparation import Job, Outcome, Prepared, default_workers, exit_code, prepare
 from pointseg.scans.file import CloudFile, read_cloud_file
 from pointseg.scans.store import Store, StoreWriter, count_classes
@@ -41,10 +43,12 @@ SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
 #: Remarks of so many scenes are shown; all are in their scene.json.
 _MAX_REMARKS = 20
+#: Suffixes that other files have too: tables of classes and scenes, and readmes, lie beside clouds.
+_MAYBE = frozenset((".txt", ".csv"))
 #: Suffixes of other files of points, and of packed ones: people think that they are read.
 _OTHER_SUFFIXES = frozenset(
     (
-        *(".pcd", ".xyz", ".pts", ".ptx", ".asc", ".e57", ".obj", ".off", ".stl", ".npy", ".copc", ".gz"),
+        *(".ptx", ".e57", ".obj", ".off", ".stl", ".npy", ".copc", ".gz"),
         *(".zip", ".zst", ".bz2", ".7z", ".rar", ".part", ".crdownload"),
     )
 )
@@ -121,6 +125,8 @@ def find_clouds(source: Path, outcome: Outcome) -> list[Path]:
     for file in _walk(source):
         left[file.suffix.lower()] += 1
         is_cloud = file.suffix.lower() in CLOUD_SUFFIXES
+        if file.suffix.lower() in _MAYBE and not is_text_cloud(file):
+            continue
         if file.is_symlink() and not file.exists():
             if is_cloud or _split_of(source, file) in SPLITS:
                 outcome.failures[printable(file.stem)] = f"{printable(file)}: a link that leads nowhere."
