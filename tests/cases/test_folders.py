@@ -129,7 +129,7 @@ def test_files_that_are_not_read_are_counted(clouds: Path, capsys: pytest.Captur
     for name in ("d.e57", "e.ptx", "f.ptx", "g.ply.gz", "notes.txt"):
         (clouds / "train" / name).write_bytes(b"x")
     assert prepare(clouds)[0] == 0
-    assert "Left out, as they cannot be read as clouds: 1 .gz, 1 .e57, 2 .ptx." in capsys.readouterr().err
+    assert "Left out, as they cannot be read as clouds: 1 .e57, 1 .gz, 2 .ptx." in capsys.readouterr().err
 
 
 def test_a_class_without_a_name_is_named_by_its_row(clouds: Path, capsys: pytest.CaptureFixture[str]) -> None:
