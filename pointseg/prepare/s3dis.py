@@ -41,8 +41,9 @@ def plan_jobs(source: Path, val_area: int) -> list[Job]:
     areas = {number: source / f"Area_{number}" for number in AREAS if (source / f"Area_{number}").is_dir()}
     if val_area not in areas:
         raise ValueError(
-            f"{source}: expected the folders Area_1 to Area_6, Area_{val_area} for validation among them; found "
-            f"{', '.join(path.name for path in areas.values()) or 'none'}. The aligned version 1.2 has them."
+            f"{source}: expected the folders Area_1 to Area_6, Area_{val_area} for validation among them; "
+            f"found {', '.join(path.name for path in areas.values()) or 'none'}. The aligned version 1.2 has "
+            "them."
         )
     return [
         Job(f"{area.name}_{room.parent.name}", "val" if number == val_area else "train", room.parent)

@@ -2,10 +2,10 @@
 
     pointseg prepare semantickitti dataset STORE [--every 10]
 
-SRC holds sequences/00 to 21, each with velodyne/*.bin (x y z and remission, float32) and, up to 10, labels/*.label
-(uint32: class in the lower half, object in the upper). Moving classes are merged into the still ones, and what the
-benchmark does not score is unlabelled, as the benchmark's own mapping has it. Sequence 08 is for validation, 11 to
-21 are the test split. Sweeps have no colour; a sweep is a scene, named SEQUENCE_NUMBER.
+SRC holds sequences/00 to 21, each with velodyne/*.bin (x y z and remission, float32) and, up to 10,
+labels/*.label (uint32: class in the lower half, object in the upper). Moving classes are merged into the
+still ones, and what the benchmark does not score is unlabelled, as the benchmark's own mapping has it.
+Sequence 08 is for validation, 11 to 21 are the test split. Sweeps have no colour; a sweep is a scene.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pointseg.prepare.preparation import Job, Prepared, exit_code
 
 LABELS = "semantickitti"
 VAL, TEST = ("08",), tuple(f"{number:02d}" for number in range(11, 22))
-#: Raw class -> the class that it counts as: buses and trains are other vehicles, moving classes are as still ones.
+#: Raw class -> the class that it counts as: buses and trains are other vehicles, moving ones as still ones.
 MERGED = {
     13: 20, 16: 20, 60: 40, 252: 10, 253: 31, 254: 30, 255: 32, 256: 20, 257: 20, 258: 18, 259: 20,
 }  # fmt: skip
@@ -58,7 +58,7 @@ def read_sweep(job: Job, *, with_normals: bool) -> Prepared:
     """Read a sweep; runs in a worker.
 
     Raises:
-        ValueError: for a file that was cut, labels that are missing or of another number, and unknown classes.
+        ValueError: for a file that was cut, labels that are missing or too many, and unknown classes.
     """
     points = _numbers(job.source, "<f4", 4)
     xyz = np.ascontiguousarray(points[:, :3])
