@@ -71,8 +71,8 @@ class TrainConfig(Config):
             together (see pointseg.training.accumulation), so all are held at once; losses that are not linear
             in their sums (ceco, tilted, dice, recall, pat with gradient_norm) need two forward passes for
             that, about a third more time. With 1 nothing of this costs anything.
-        lr_scale: factor of the learning rate in all steps, whatever optimiser and schedule a recipe has: below 1
-            to continue a trained network (``init_from``) gently.
+        lr_scale: factor of the learning rate in all steps, whatever optimiser and schedule a recipe has;
+            below 1 a trained network (``init_from``) is continued gently.
         clip_norm: largest gradient norm, or None.
         amp: type of the forward pass; fp16 (with loss scaling) needs a GPU.
         ema_decay: decay of the weight average that is validated and saved as best, or None.
