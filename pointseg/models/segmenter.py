@@ -126,7 +126,12 @@ class Segmenter(nn.Module):
         for name, head in self.heads.items():
             # Only a head that trains may look at labels, and not every data set has those of each head.
             labels = labels_of(batch, name) if self.training or name == MAIN else batch.labels
-            made: Prediction = head(features, labels, progress, present.get(name))
+            more = {}
+            if head.by_sample:
+                on_map = isinstance(found, FeatureMap)
+                labels = found.reduced(labels) if on_map else labels
+                more["sizes"] = found.rows_of_images() if on_map else batch.rows_of_samples()
+            made: Prediction = head(features, labels, progress, present.get(name), **more)
             predictions[name] = made.enlarged(found) if isinstance(found, FeatureMap) else made
         return predictions
 
