@@ -22,11 +22,13 @@ class FeatureMap:
         rows: (B * h * w, D) features.
         grid: (B, h, w).
         size: (H, W) of the images.
+        inner: further maps of the same images from within the network, by name, for heads that read them.
     """
 
     rows: Tensor
     grid: tuple[int, int, int]
     size: tuple[int, int]
+    inner: Mapping[str, FeatureMap] = field(default_factory=dict)
 
     @classmethod
     def of(cls, features: Tensor, images: Tensor) -> FeatureMap:
