@@ -78,9 +78,9 @@ class TrainConfig(Config):
         point_budget: largest number of points in a forward pass of one process, before augmentation, or None.
         accumulate: batches for each optimiser step. The step's loss and gradient are those of all their rows
             together (see pointseg.training.accumulation), so all are held at once; losses that are not linear
-            in their sums (ceco, tilted, dice, recall, auc, pat with gradient_norm, spatial_class_balanced, the
-            distillation of context_aware) need two forward passes for that, about a third more time. With 1
-            nothing of this costs anything.
+            in their sums (ceco, tilted, dice, recall, auc, pat with gradient_norm, boundary_cb and the like,
+            the distillation of cac) need two forward passes for that, about a third more time. With 1 nothing
+            of this costs anything.
         lr_scale: factor of the learning rate in all steps, whatever optimiser and schedule a recipe has;
             below 1 a trained network (``init_from``) is continued gently.
         clip_norm: largest gradient norm, or None.
