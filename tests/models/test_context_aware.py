@@ -152,3 +152,16 @@ def test_a_misspelt_option_is_named() -> None:
     with pytest.raises(ConfigError, match="scal"):
         load_experiment("synthetic/minkunet", methods="cac", overrides=["head.scal=3"])
     assert isinstance(make(), nn.Module)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_under_mixed_precision_scores_are_near_those_of_float32(training: bool) -> None:
+    head = make().float().train(training)
+    exact = head(FEATURES.float(), LABELS, 0.5, sizes=SIZES)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = head(FEATURES.float(), LABELS, 0.5, sizes=SIZES)
+    for whole, half in zip(exact.branches, rough.branches, strict=True):
+        assert half.logits.dtype == torch.bfloat16
+        torch.testing.assert_close(half.logits.float(), whole.logits, rtol=0.05, atol=0.5)
+    rough.logits.float().sum().backward()
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in head.parameters())
