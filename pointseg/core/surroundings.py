@@ -43,7 +43,7 @@ class Surroundings:
         return Surroundings(place[self.neighbours[rows].long()], self.occupied[rows])
 
 
-def pixel_table(num_images: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
+def pixel_table(num_images: int, height: int, width: int, *, device: torch.device | None = None) -> Tensor:
     """(9, B * H * W) int32 rows of the pixels around each one, in the form of :meth:`Surroundings.of`."""
     number = torch.arange(num_images * height * width, dtype=torch.int32, device=device)
     framed = torch.nn.functional.pad(number.view(num_images, height, width), (1, 1, 1, 1), value=-2)

@@ -59,7 +59,8 @@ class Segmenter(nn.Module):
         channels = int(backbone.out_channels)  # type: ignore[arg-type]
         self.head = (head or LinearHeadConfig()).build(channels, num_classes)
         # Keys of the main head's weights are head.*, as in runs with no other.
-        read_channels = {name: backbone.inner_channels[inner] for name, inner in self.reads.items()}  # type: ignore[index]
+        inner: Mapping[str, int] = getattr(backbone, "inner_channels", {})
+        read_channels = {name: inner[read] for name, read in self.reads.items()}
         self.others = nn.ModuleDict(
             {
                 name: config.build(read_channels.get(name, channels), number)
