@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,11 +22,13 @@ class FeatureMap:
         rows: (B * h * w, D) features.
         grid: (B, h, w).
         size: (H, W) of the images.
+        inner: further maps of the same images from within the network, by name, for heads that read them.
     """
 
     rows: Tensor
     grid: tuple[int, int, int]
     size: tuple[int, int]
+    inner: Mapping[str, FeatureMap] = field(default_factory=dict)
 
     @classmethod
     def of(cls, features: Tensor, images: Tensor) -> FeatureMap:
@@ -33,6 +36,20 @@ class FeatureMap:
         count, channels, height, width = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
         return cls(rows, (count, height, width), (images.shape[-2], images.shape[-1]))
+
+    def rows_of_images(self) -> list[int]:
+        """B numbers of rows."""
+        count, height, width = self.grid
+        return [height * width] * count
+
+    def reduced(self, values: Tensor) -> Tensor:
+        """(B * H * W,) values of pixels, such as labels, as (B * h * w,): those nearest to the rows."""
+        count, *grid = self.grid
+        y, x = (
+            (torch.arange(small, device=values.device) * large).div(small, rounding_mode="floor")
+            for small, large in zip(grid, self.size, strict=True)
+        )
+        return values.view(count, *self.size)[:, y[:, None], x].flatten()
 
     def enlarged(self, rows: Tensor) -> Tensor:
         """(B * h * w, C) values, scores or features, as (B * H * W, C): bilinear, one row a pixel."""

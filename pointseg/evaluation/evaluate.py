@@ -137,7 +137,7 @@ def evaluate(
         )
     views = views or run.experiment.evaluate.views
     confusion = Confusion(run.label_space.num_classes)
-    derived = run.experiment.derived_labels(run.label_space)
+    derived = run.experiment.evaluated_labels(run.label_space)
     others = {head: Confusion(labels.space.num_classes) for head, labels in derived.items()}
     watch = CollapseWatch(run.segmenter, run.label_space, run.device)
     with watch.watching():

@@ -17,18 +17,22 @@ from pointseg.models.precision import Amp
 
 
 class OtherHead(Config):
-    """A head beside the main one, on the same features, with labels of its own.
+    """A head beside the main one, on the same features or on inner ones, with labels of its own or the same.
 
     Args:
-        labels: a label set that ships with pointseg, or raw id -> name of its classes.
+        labels: a label set that ships with pointseg, or raw id -> name of its classes; None: those of the
+            data, as for an auxiliary head.
         mapping: raw id of a class of the data's label set -> raw id of its class in ``labels``, or a CSV file
             with two such ids a line; classes that are not in it are unlabelled for this head. None: the ids
             are the same.
+        reads: features from within the network to classify instead of its last ones, such as ``auxiliary`` of
+            upernet. Such a head serves training alone: it is not evaluated.
         head: the classifier.
     """
 
-    labels: str | dict[int, str]
+    labels: str | dict[int, str] | None = None
     mapping: dict[int, int] | None = None
+    reads: str | None = None
     head: AnyHead = LinearHeadConfig()
 
     @field_validator("mapping", mode="before")
@@ -37,8 +41,13 @@ class OtherHead(Config):
         # Read once, so that a run that keeps its configuration needs the file no more.
         return read_raw_id_mapping(Path(value)) if isinstance(value, str | Path) else value
 
+    def num_classes(self, name: str, of_main: int) -> int:
+        """Its number of classes, where the main head has ``of_main``."""
+        return of_main if self.labels is None else self.space(name).num_classes
+
     def space(self, name: str) -> LabelSpace:
-        """Its classes; those of a set of its own get the head's name."""
+        """Its classes, where they are not those of the main head; a set of its own gets the head's name."""
+        assert self.labels is not None
         if isinstance(self.labels, str):
             return load_label_space(self.labels)
         ids = tuple(self.labels)
@@ -56,7 +65,7 @@ class OtherHead(Config):
         """Its labels, from those of the data."""
         same = dict(zip(main.raw_ids, main.raw_ids, strict=True))
         mapping = same if self.mapping is None else self.mapping
-        return DerivedLabels(main, self.space(name), mapping)
+        return DerivedLabels(main, main if self.labels is None else self.space(name), mapping)
 
 
 class TrainConfig(Config):
@@ -69,8 +78,11 @@ class TrainConfig(Config):
         point_budget: largest number of points in a forward pass of one process, before augmentation, or None.
         accumulate: batches for each optimiser step. The step's loss and gradient are those of all their rows
             together (see pointseg.training.accumulation), so all are held at once; losses that are not linear
-            in their sums (ceco, tilted, dice, recall, pat with gradient_norm) need two forward passes for
-            that, about a third more time. With 1 nothing of this costs anything.
+            in their sums (ceco, tilted, dice, recall, auc, pat with gradient_norm, boundary_cb and the like,
+            the distillation of cac) need two forward passes for that, about a third more time. With 1 nothing
+            of this costs anything.
+        lr_scale: factor of the learning rate in all steps, whatever optimiser and schedule a recipe has;
+            below 1 a trained network (``init_from``) is continued gently.
         clip_norm: largest gradient norm, or None.
         amp: type of the forward pass; fp16 (with loss scaling) needs a GPU.
         ema_decay: decay of the weight average that is validated and saved as best, or None.
@@ -99,6 +111,7 @@ class TrainConfig(Config):
     batch_size: int = Field(default=4, ge=1)
     point_budget: int | None = Field(default=None, ge=1)
     accumulate: int = Field(default=1, ge=1)
+    lr_scale: float = Field(default=1.0, gt=0)
     clip_norm: float | None = Field(default=None, gt=0)
     amp: Amp = "none"
     ema_decay: float | None = Field(default=None, gt=0, lt=1)

@@ -42,6 +42,9 @@ class ImageData(Kind):
         scale: range of the random scale of training.
         color_jitter: largest random change of brightness, contrast and saturation, as a share.
         hue_jitter: largest random change of hue, as a share of the circle.
+        photometric: distort colours as mmsegmentation does, in place of these two.
+        max_class_share: a training window in which one class has this share of the labelled pixels is drawn
+            anew, up to ten times (``cat_max_ratio`` of mmsegmentation); 1 takes each as it comes.
         slide_stride: height and width from one window of sliding-window testing to the next; None predicts
             images whole.
     """
@@ -59,6 +62,8 @@ class ImageData(Kind):
     scale: tuple[float, float] = (0.5, 2.0)
     color_jitter: float = Field(default=0.3, ge=0, lt=1)
     hue_jitter: float = Field(default=0.02, ge=0, le=0.5)
+    photometric: bool = False
+    max_class_share: float = Field(default=1.0, gt=0, le=1)
     slide_stride: Sides | None = None
 
     @field_validator("scale")
@@ -118,6 +123,8 @@ class ImageData(Kind):
             scale=self.scale,
             color_jitter=self.color_jitter,
             hue_jitter=self.hue_jitter,
+            photometric=self.photometric,
+            max_class_share=self.max_class_share,
             slide_stride=self.slide_stride,
             label_space=label_space,
             device=device,

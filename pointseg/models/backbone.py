@@ -25,6 +25,13 @@ class BackboneConfig(Config):
         """
         raise TypeError(f"{type(self).__name__} must define build(in_channels).")
 
+    def inner_features(self) -> tuple[str, ...]:
+        """Names of features from within the network that it gives in training, see FeatureMap.inner.
+
+        The network tells their channels: ``inner_channels``, name -> D.
+        """
+        return ()
+
     def layers(self) -> tuple[tuple[str, ...], ...]:
         """The layers from input to output, for ``optimizer.layer_decay``: globs of parameter names of each.
 

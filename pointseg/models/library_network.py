@@ -98,6 +98,13 @@ class LibraryNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D, H / stride, W / stride).
 
+        Raises: see :meth:`prepared`.
+        """
+        return self.features(self.prepared(images))
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """Images in the range that the weights expect.
+
         Raises:
             ValueError: for a training batch of one image, if the network pools whole images.
         """
@@ -106,7 +113,7 @@ class LibraryNetwork(nn.Module):
                 "model: this network normalises one value an image and cannot train on batches of one image; "
                 "set train.batch_size to 2 or more."
             )
-        return self.features(images * self.input_scale + self.input_shift)
+        return images * self.input_scale + self.input_shift
 
     def features(self, values: Tensor) -> Tensor:
         """What the library's classifier would be given."""

@@ -235,7 +235,7 @@ def _validate(
         job.val_names,
         job.experiment.evaluate,
         job.processes,
-        derived=job.derived,
+        derived=job.experiment.evaluated_labels(job.store.label_space),
         should_stop=lambda: stop.requested,
         on_scene=monitor.validating,
     )

@@ -27,7 +27,10 @@ from pointseg.runs.checkpoint import load_checkpoint, load_run
 from pointseg.training.train import train
 
 RECIPE = "ccp59/unet"
-METHODS = ("ceco", "tilted", "pat", "dropclass", "all_four")
+METHODS = (
+    *("ceco", "tilted", "pat", "dropclass", "all_four"),
+    *("cac", "pixel_contrast", "boundary_cb", "density_cb"),
+)
 BATCHES = ("data.size=[32, 32]", "train.batch_size=2", "train.num_threads=1")
 SMALL = (*BATCHES, "model.widths=[8, 16]")
 

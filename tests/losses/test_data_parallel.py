@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("processes")
     # Gloo would look the machine's name up in the network.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    # A script has its own folder on the path, and not this one.
+    tests = [str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, tests))
     outs = [folder / f"{rank}.pt" for rank in range(world)]
     started = [
         subprocess.Popen(
@@ -69,7 +73,7 @@ def test_a_local_loss_is_the_mean_of_those_of_the_shares_with_a_label(
     number = {"most": 2, "not the last": 1, "none": 1}[labelled]
     for process, own in zip(found, alone, strict=True):
         torch.testing.assert_close(process["loss"], sum(other["loss"] for other in alone) / number)
-        for key in ("gradient plain", "gradient further"):
+        for key in ("gradient plain", "gradient further", "gradient features"):
             torch.testing.assert_close(process[key] / world, own[key] / number)
 
 
