@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -65,6 +65,8 @@ class MinkUNetConfig(BackboneConfig):
         final_relu: whether the last block ends with its ReLU.
         dropout: probability of dropping an output feature in training.
     """
+
+    is_sparse: ClassVar[bool] = True
 
     type: Literal["minkunet"] = "minkunet"
     variant: Variant = "34C"

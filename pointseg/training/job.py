@@ -176,8 +176,11 @@ class TrainingJob:
 
     @property
     def _engine(self) -> str:
+        """What convolves; nothing for a network of images. On a GPU to ask for ``auto`` may prove engines."""
         name, device = self.experiment.engine, self.processes.device
-        return f"engine {current_engine(device)} (auto)" if name == AUTO else f"engine {name}"
+        if not self.experiment.model.is_sparse:
+            return ""
+        return f", engine {current_engine(device)} (auto)" if name == AUTO else f", engine {name}"
 
     def local_losses(self, state: TrainingState) -> str:
         """Which losses are not those of the joined batch of a step, in one line, or "" for none."""
@@ -197,7 +200,7 @@ class TrainingJob:
             f"{self.experiment.name} {begins} {self.total_steps} steps on {len(self.train_names)} "
             f"{self.store.members}, {self.store.label_space.num_classes} classes; {len(self.val_names)} "
             f"validation {self.store.members}; "
-            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads, "
+            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads"
             f"{self._engine}"
         )
 
