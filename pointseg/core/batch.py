@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pointseg.core.held import Holder
 from pointseg.core.prediction import Prediction
 from pointseg.core.rows import MAIN, Supervised, drop_unlabelled
 
@@ -122,6 +123,7 @@ class SceneBatch:
         num_points: B numbers of input points; they cut ``inverse`` into scenes.
         labelled: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
         others: labels of the network's other heads, by the head's name.
+        geometry: what a network has made of ``coords`` beforehand; None to make it when it is needed.
     """
 
     coords: Tensor
@@ -132,6 +134,7 @@ class SceneBatch:
     num_points: tuple[int, ...] = ()
     labelled: Tensor | None = None
     others: Mapping[str, Labels] = field(default_factory=dict)
+    geometry: Holder | None = None
 
     @property
     def num_samples(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -130,8 +130,13 @@ class TrainingJob:
         """Class counts of the training split."""
         return self.store.class_statistics(self.experiment.data.train_split)
 
-    def steps(self, first: int) -> Iterator[Iterator[Batch]]:
+    def steps(
+        self, first: int, prepared: Callable[[Batch], Batch] = lambda batch: batch
+    ) -> Iterator[Iterator[Batch]]:
         """The batches of this process for step ``first``, ``first + 1``, ... to the end of the training.
+
+        On a GPU they go through ``prepared``, that of the network, in the thread that makes them. On a CPU
+        there is nobody to wait for.
 
         Batch numbers count steps, then the batches of a step, then processes; so two processes see what one
         process sees that accumulates two batches. A step has to take all its batches before the next begins.
@@ -139,18 +144,18 @@ class TrainingJob:
         options, world = self.experiment.train, self.processes.world
         per_step = options.accumulate * world
         numbers = range(first * per_step + self.processes.rank, self.total_steps * per_step, world)
-        batches = prefetch(lambda: self._augmented(numbers), self.processes.device)
+        batches = prefetch(lambda: self._augmented(numbers, prepared), self.processes.device)
         for _ in range(first, self.total_steps):
             yield islice(batches, options.accumulate)
 
-    def _augmented(self, numbers: range) -> Iterator[Batch]:
+    def _augmented(self, numbers: range, prepared: Callable[[Batch], Batch]) -> Iterator[Batch]:
         for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
             seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
             made = self.pipeline.train_batch(batch.scenes, seed)
             if self.derived:
                 others = {head: labels.of(made.labels) for head, labels in self.derived.items()}
                 made = replace(made, others={**made.others, **others})  # type: ignore[type-var]
-            yield made
+            yield made if self.processes.device.type == "cpu" else prepared(made)
 
     def reading_is_due(self, state: TrainingState) -> bool:
         """Whether to look at the numbers of the steps so far: always where that costs nothing, else when they
