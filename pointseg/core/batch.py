@@ -187,12 +187,14 @@ class ImageBatch:
         pixel_labels: (B, H, W) int64 train index or IGNORE.
         names: B names.
         others: labels of the network's other heads, by the head's name.
+        labelled: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
     """
 
     images: Tensor
     pixel_labels: Tensor
     names: tuple[str, ...]
     others: Mapping[str, Labels] = field(default_factory=dict)
+    labelled: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
@@ -223,4 +225,5 @@ class ImageBatch:
             features=_features(prediction, features),
             classifier_weight=prediction.classifier_weight,
             progress=progress,
+            labelled=self.labelled,
         )

@@ -40,12 +40,14 @@ class ImageUNet(nn.Module):
     Attributes:
         checkpoint_activations: whether stages in training keep their input alone and compute the rest again
             in the backward pass.
+        nonnegative: whether features end with a ReLU.
     """
 
     def __init__(self, in_channels: int, widths: tuple[int, ...], out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
         self.checkpoint_activations = False
+        self.nonnegative = True
         self.stem = _convolution(in_channels, widths[0], stride=2)
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(
