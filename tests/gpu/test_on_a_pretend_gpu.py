@@ -21,7 +21,16 @@ TABLE = HERE / "waits.json"
 #: What runs together in a process: loading everything takes longer than most of it.
 GROUPS = {"all": ("training", "verbs", "images", "methods"), "kernels": ("triton", "gpu_check")}
 #: Once in a run, not in a step: weights go up, checkpoints come down.
-ONCE = ("training/state.py", "runs/", "losses/prior.py", "convert/", "submission/", "evaluation/", "view/")
+ONCE = (
+    "training/state.py",
+    "training/initial.py",
+    "runs/",
+    "losses/prior.py",
+    "convert/",
+    "submission/",
+    "evaluation/",
+    "view/",
+)
 #: Plain torch learns how many pairs a tap has. The kernels for GPUs do not ask.
 PLAIN_ENGINE = "sparse/neighbours.py:pairs_of"
 
