@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pointseg.core.held import Holder
 from pointseg.core.prediction import Prediction
 from pointseg.core.rows import MAIN, Supervised, drop_unlabelled
 
@@ -139,6 +140,7 @@ class SceneBatch:
         num_points: B numbers of input points; they cut ``inverse`` into scenes.
         labelled: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
         others: labels of the network's other heads, by the head's name.
+        geometry: what a network has made of ``coords`` beforehand; None to make it when it is needed.
     """
 
     coords: Tensor
@@ -149,6 +151,7 @@ class SceneBatch:
     num_points: tuple[int, ...] = ()
     labelled: Tensor | None = None
     others: Mapping[str, Labels] = field(default_factory=dict)
+    geometry: Holder | None = None
 
     @property
     def num_samples(self) -> int:
@@ -214,12 +217,14 @@ class ImageBatch:
         pixel_labels: (B, H, W) int64 train index or IGNORE.
         names: B names.
         others: labels of the network's other heads, by the head's name.
+        labelled: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
     """
 
     images: Tensor
     pixel_labels: Tensor
     names: tuple[str, ...]
     others: Mapping[str, Labels] = field(default_factory=dict)
+    labelled: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
@@ -260,4 +265,5 @@ class ImageBatch:
             classifier_weight=prediction.classifier_weight,
             progress=progress,
             table=table,
+            labelled=self.labelled,
         )

@@ -17,6 +17,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.rows import IGNORE
 from pointseg.core.seeds import seeded_generator
+from pointseg.core.transfer import to_device
 from pointseg.data.kind import NUM_VIEWS
 from pointseg.images import photometric
 from pointseg.images.predict import predict
@@ -112,7 +113,12 @@ class ImagePipeline:
         )
         images, labels = self._windows_of(scenes, draws, of_windows)
         return ImageBatch(
-            self._recolored(images, draws, of_colors), labels, tuple(scene.name for scene in scenes)
+            self._recolored(images, draws, of_colors),
+            labels,
+            tuple(scene.name for scene in scenes),
+            # Found while the batch is made, so that the training step need not wait for the device. A label
+            # space gives no other labels than classes and IGNORE.
+            labelled=torch.nonzero(labels.flatten() != IGNORE).squeeze(1),
         )
 
     def _drawn(self, count: int, seed: int, numbers: Sequence[int]) -> list[list[Tensor]]:
@@ -209,7 +215,7 @@ class ImagePipeline:
 
     def _image(self, scene: ImageScene) -> Tensor:
         """(3, H, W) float32, about -2 to 2."""
-        values = torch.from_numpy(scene.as_picture(scene.rgb)).to(self.device)
+        values = to_device(torch.from_numpy(scene.as_picture(scene.rgb)), self.device)
         return (values.permute(2, 0, 1).float() - 127.5) / 64
 
     def _labels(self, scene: ImageScene) -> Tensor:
@@ -217,7 +223,7 @@ class ImagePipeline:
         if scene.raw_label is None:
             return torch.full((scene.height, scene.width), IGNORE, device=self.device)
         index = torch.from_numpy(self.label_space.encode(scene.raw_label))
-        return index.view(scene.height, scene.width).to(self.device)
+        return to_device(index.view(scene.height, scene.width), self.device)
 
     def _windows_of(
         self, scenes: Sequence[ImageScene], draws: Tensor, redrawn: Tensor
@@ -234,9 +240,9 @@ class ImagePipeline:
             images[inside] = self._image(scene)
             labels[inside] = (self._labels(scene) - IGNORE).float()[None]
         low, high = self.scale
-        heights, widths = torch.tensor(sides, dtype=torch.float32, device=self.device).unbind(dim=1)
+        heights, widths = to_device(torch.tensor(sides, dtype=torch.float32), self.device).unbind(dim=1)
         covering = [covering_scale(height, width, self.resize) for height, width in sides]
-        factor = torch.tensor(covering, device=self.device) * low * (high / low) ** draws[:, 0]
+        factor = to_device(torch.tensor(covering), self.device) * low * (high / low) ** draws[:, 0]
         # Where the window begins in the scaled image: before it, if that is smaller than the window.
         down, across = draws[:, 1], draws[:, 2]
         room_y, room_x = heights * factor - self.size[0], widths * factor - self.size[1]

@@ -14,9 +14,11 @@ class BackboneConfig(Config):
 
     Attributes:
         kind: the kind of data that the network sees, see :class:`pointseg.data.kind.Kind`.
+        is_sparse: whether its convolutions are those of pointseg.sparse: ``engine`` then says who computes.
     """
 
     kind: ClassVar[str] = "scans"
+    is_sparse: ClassVar[bool] = False
 
     def build(self, in_channels: int) -> nn.Module:
         """A module with ``rows(batch)`` -> (M, D), or a FeatureMap of images, and ``out_channels`` = D.

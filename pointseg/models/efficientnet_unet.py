@@ -71,6 +71,9 @@ class EfficientUNet(nn.Module):
         variant: of the encoder.
         widths: channels of the decoder at stride 2, 4, 8 and 16.
         out_channels: D.
+
+    Attributes:
+        nonnegative: whether features end with a ReLU.
     """
 
     input_scale: Tensor
@@ -81,6 +84,7 @@ class EfficientUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.out_channels = out_channels
+        self.nonnegative = True
         self.encoder = EfficientNetLite(in_channels, variant)
         skips = self.encoder.channels
         coming = pairwise((skips[-1], *reversed(widths)))

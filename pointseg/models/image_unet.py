@@ -35,11 +35,15 @@ class ImageUNet(Recomputing):
         in_channels: channels of the images.
         widths: channels at stride 2, 4, 8, ...
         out_channels: D.
+
+    Attributes:
+        nonnegative: whether features end with a ReLU.
     """
 
     def __init__(self, in_channels: int, widths: tuple[int, ...], out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
+        self.nonnegative = True
         self.stem = convolution(in_channels, widths[0], stride=2)
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(

@@ -69,6 +69,8 @@ class LibraryNetwork(nn.Module):
         self.network = network
         self.out_channels = out_channels
         self.pools = pools
+        # Before each of the library's classifiers is a ReLU, and at most dropout.
+        self.nonnegative = True
         scale, shift = torch.ones(in_channels), torch.zeros(in_channels)
         if input_range is not None:
             scale, shift = input_range.from_batch(in_channels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -22,7 +22,8 @@ class Segmenter(nn.Module):
 
     Args:
         backbone: ``rows(batch)`` gives (M, D) features of the batch's rows, or a FeatureMap of images; has
-            ``out_channels`` = D, and may have ``nonnegative``, see :class:`pointseg.models.heads.Head`.
+            ``out_channels`` = D, and may have ``nonnegative``, see :class:`pointseg.models.heads.Head`, and
+            ``prepared(batch)``, see :meth:`prepared`.
         num_classes: K.
         head: options of the head; a linear classifier unless told otherwise.
         engine: what convolves; ``auto`` leaves it to the setting of pointseg.sparse.
@@ -109,6 +110,17 @@ class Segmenter(nn.Module):
             )
         switch()
 
+    def prepared(self, batch: Batch) -> Batch:
+        """The batch with what the backbone can make of it before its forward pass, if it can make anything.
+
+        For whoever makes batches in a thread of his own: he then waits for it, and the step does not.
+        """
+        prepare: Callable[[Batch], Batch] | None = getattr(self.backbone, "prepared", None)
+        if prepare is None:
+            return batch
+        with self._convolving():
+            return prepare(batch)
+
     def forward(
         self, batch: Batch, progress: float = 0.0, present: Mapping[str, Tensor] | None = None
     ) -> Prediction:
@@ -130,7 +142,7 @@ class Segmenter(nn.Module):
     def _of_all_heads(
         self, batch: Batch, progress: float, present: Mapping[str, Tensor]
     ) -> dict[str, Prediction]:
-        with nullcontext() if self.engine == AUTO else using_engine(self.engine), self._gradients():
+        with self._convolving(), self._gradients():
             found: Tensor | FeatureMap = self.backbone.rows(batch)  # type: ignore[operator]
         predictions: dict[str, Prediction] = {}
         for name, head in self.heads.items():
@@ -160,6 +172,9 @@ class Segmenter(nn.Module):
         labels = read.reduced(labels) if head.by_sample else labels
         made: Prediction = head(read.rows, labels, progress, present, **more)
         return made.enlarged(read)
+
+    def _convolving(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.engine == AUTO else using_engine(self.engine)
 
     def _gradients(self) -> AbstractContextManager[object]:
         """None while a backbone trains that is frozen whole: it folds its norms and keeps no activations."""

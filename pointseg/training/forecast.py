@@ -97,7 +97,7 @@ def forecast(
         state, _ = job.fresh_state()
         before = _memory(on)
         seconds, rows = [], []
-        batches = job.steps(0)
+        batches = job.steps(0, state.learner.segmenter.prepared)
         for _ in range(min(steps, job.total_steps)):
             began = time.perf_counter()
             taken = list(next(batches))

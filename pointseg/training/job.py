@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -145,8 +145,13 @@ class TrainingJob:
         """Class counts of the training split."""
         return self.store.class_statistics(self.experiment.data.train_split)
 
-    def steps(self, first: int) -> Iterator[Iterator[Batch]]:
+    def steps(
+        self, first: int, prepared: Callable[[Batch], Batch] = lambda batch: batch
+    ) -> Iterator[Iterator[Batch]]:
         """The batches of this process for step ``first``, ``first + 1``, ... to the end of the training.
+
+        On a GPU they go through ``prepared``, that of the network, in the thread that makes them. On a CPU
+        there is nobody to wait for.
 
         Batch numbers count steps, then the batches of a step, then processes; so two processes see what one
         process sees that accumulates two batches. A step has to take all its batches before the next begins.
@@ -154,11 +159,11 @@ class TrainingJob:
         options, world = self.experiment.train, self.processes.world
         per_step = options.accumulate * world
         numbers = range(first * per_step + self.processes.rank, self.total_steps * per_step, world)
-        batches = prefetch(lambda: self._augmented(numbers), self.processes.device)
+        batches = prefetch(lambda: self._augmented(numbers, prepared), self.processes.device)
         for _ in range(first, self.total_steps):
             yield islice(batches, options.accumulate)
 
-    def _augmented(self, numbers: range) -> Iterator[Batch]:
+    def _augmented(self, numbers: range, prepared: Callable[[Batch], Batch]) -> Iterator[Batch]:
         try:
             for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
                 seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
@@ -166,7 +171,7 @@ class TrainingJob:
                 if self.derived:
                     others = {head: labels.of(made.labels) for head, labels in self.derived.items()}
                     made = replace(made, others={**made.others, **others})  # type: ignore[type-var]
-                yield made
+                yield made if self.processes.device.type == "cpu" else prepared(made)
         except (ValueError, OSError) as error:
             raise UnreadableBatchError(str(error)) from error
 
@@ -199,8 +204,11 @@ class TrainingJob:
 
     @property
     def _engine(self) -> str:
+        """What convolves; nothing for a network of images. On a GPU to ask for ``auto`` may prove engines."""
         name, device = self.experiment.engine, self.processes.device
-        return f"engine {current_engine(device)} (auto)" if name == AUTO else f"engine {name}"
+        if not self.experiment.model.is_sparse:
+            return ""
+        return f", engine {current_engine(device)} (auto)" if name == AUTO else f", engine {name}"
 
     def local_losses(self, state: TrainingState) -> str:
         """Which losses are not those of the joined batch of a step, in one line, or "" for none."""
@@ -220,7 +228,7 @@ class TrainingJob:
             f"{self.experiment.name} {begins} {self.total_steps} steps on {len(self.train_names)} "
             f"{self.store.members}, {self.store.label_space.num_classes} classes; {len(self.val_names)} "
             f"validation {self.store.members}; "
-            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads, "
+            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads"
             f"{self._engine}"
         )
 

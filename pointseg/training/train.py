@@ -166,7 +166,7 @@ def _train_to_the_end(
     """Steps and validations, until the last step or a request to stop; the latest report."""
     processes = job.processes
     report: Report | None = None
-    steps = job.steps(state.step)
+    steps = job.steps(state.step, state.learner.segmenter.prepared)
     unread: list[tuple[StepResult, float]] = []
     while True:
         if job.reading_is_due(state):

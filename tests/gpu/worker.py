@@ -97,10 +97,13 @@ def told(name, action, *, races=True):
 def methods():
     """Each method alone, and all of the house together; what combines others is nothing new to a device."""
     for method in shipped("method"):
-        # crt trains the classifier of another run, and computes what cross_entropy does.
-        if method.startswith(("ceco_", "pat_", "tilted_", "all_", "crt")):
+        if method.startswith(("ceco_", "pat_", "tilted_", "all_")):
             continue
-        needed = ["train.steps=1"] + (["data.paste.min_points=10"] if method == "paste" else [])
+        # And in one order, where an operation without one is refused.
+        needed = ["train.steps=1", "train.deterministic=true"]
+        needed += ["data.paste.min_points=10"] if method == "paste" else []
+        # It trains the classifier of another run.
+        needed += [f"train.init_from={FOLDER / 'run'}"] if method == "crt" else []
         told(method, lambda method=method, needed=needed: run("method", experiment(method, *needed)))
 
 
@@ -181,7 +184,8 @@ def images():
         "{type: upernet, hidden_size: 16}",
         "{type: deeplabv3plus, depth_multiplier: 0.5}",
     ):
-        options = [f"model={model}", "train.amp=fp16"]
+        # Torch has no gradient of one order for the pyramid of UPerNet.
+        options = [f"model={model}", "train.amp=fp16", f"train.deterministic={'upernet' not in model}"]
         told(f"images, {model}", lambda o=options: run("network", chosen("ceco_dropclass", *o)))
 
 
