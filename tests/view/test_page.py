@@ -1,6 +1,7 @@
 """The page holds what the scene has, loads nothing, and treats names as text."""
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -12,13 +13,14 @@ import numpy as np
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
-from pointseg.view.page import NO_CLASS, page
+from pointseg.view.page import page
+from pointseg.view.page_data import NO_CLASS
 from pointseg.view.picture import with_normals
 from pointseg.view.scene_view import SceneSummary, SceneView
 
 HOSTILE = '</script><img src=x onerror=alert(1)> & "{{points}}"'
 LABELS = LabelSpace("two", (4, 9), ("wall", HOSTILE), ("head", "tail"), distinct_colors(2))
-KINDS = {"u8": np.uint8, "i8": np.int8, "u16": np.uint16}
+KINDS = {"u8": np.uint8, "i8": np.int8, "u16": np.uint16, "u32": np.uint32}
 
 
 class Elements(HTMLParser):
@@ -66,7 +68,7 @@ def make(count: int = 500, name: str = "room & <b>") -> tuple[SceneView, str]:
 def read_back(text: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     elements = Elements(text)
     facts = json.loads(elements.text("script", id="facts"))
-    block = base64.b64decode(elements.text("script", id="points"), validate=True)
+    block = gzip.decompress(base64.b64decode(elements.text("script", id="points"), validate=True))
     arrays = {}
     for entry in facts["blocks"]:
         kind = np.dtype(KINDS[entry["kind"]]).newbyteorder("<")
