@@ -152,9 +152,7 @@ def visualise(
 def view(
     sources: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="STORE|RUN...", help="Runs (predictions), a store (truth only), or both."
-        ),
+        typer.Argument(metavar="STORE|RUN...", help="Runs (predictions), a store (truth only), or both."),
     ],
     split: Annotated[str, typer.Option(help="Split of the data.")] = "val",
     port: Annotated[

@@ -161,12 +161,15 @@ def id_counts(raw: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.
 
 
 def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
-    """``count`` colours that neighbours in the list do not share: golden-angle hues in three lightnesses."""
+    """``count`` colours that neighbours in the list do not share: golden-angle hues in three lightnesses.
+
+    Hues next to red are left out: red says that something is wrong.
+    """
     import colorsys
 
     colors = []
     for i in range(count):
-        hue = (i * 0.61803398875) % 1.0
+        hue = 0.06 + 0.87 * ((0.3 + i * 0.61803398875) % 1.0)
         lightness, saturation = ((0.55, 0.65), (0.40, 0.75), (0.70, 0.55))[i % 3]
         r, g, b = colorsys.hls_to_rgb(hue, lightness, saturation)
         colors.append((round(r * 255), round(g * 255), round(b * 255)))

@@ -20,7 +20,7 @@ Colors = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 UNLABELLED_COLOR = (168, 172, 178)
-CORRECT_COLOR = (198, 206, 213)
+CORRECT_COLOR = (163, 193, 224)
 WRONG_COLOR = (213, 52, 45)
 
 

@@ -45,7 +45,7 @@ class Pan {
 
   // The picture fits between the bars above and below, beside the list of classes.
   frame(width, height, shift) {
-    const narrow = width < 900, top = narrow ? 130 : 84, bottom = narrow ? 70 : 90, right = -shift * width;
+    const narrow = width < 900, top = narrow ? 136 : 112, bottom = narrow ? 70 : 96, right = -shift * width;
     this.fit = Math.max(0.02, Math.min((width - right - 28) / this.width, (height - top - bottom) / this.height));
     this.middle = [(width - right) / 2, top + (height - top - bottom) / 2];
   }

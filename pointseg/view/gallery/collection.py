@@ -145,9 +145,7 @@ def _names(source: Source, split: str) -> tuple[str, ...]:
     """Scenes of the split that have something to show."""
     names = tuple(name for name in source.scene_names(split) if source.num_vertices(name))
     if not names:
-        raise ValueError(
-            f"{source.path}: no scene of split {split!r} has a vertex; there is nothing to show."
-        )
+        raise ValueError(f"{source.path}: no scene of split {split!r} has a vertex: nothing to show.")
     return names
 
 

@@ -21,7 +21,10 @@ def panels_there(collection: Collection) -> list[str]:
 
 
 def classes_of(collection: Collection, name: str) -> list[list[int]]:
-    """Train index and labelled vertices of every class in a scene, the largest first; from the manifest."""
+    """Train index and labelled vertices of every class in a scene, the largest first; from the manifest.
+
+    Empty where the classes of a scene were never counted, as those of images to validate on are not.
+    """
     counts = collection.source.entry(name)["class_points"]
     raw_ids = np.array([int(raw_id) for raw_id in counts], dtype=np.int64)
     index = collection.label_space.encode(raw_ids)
@@ -35,10 +38,11 @@ def result_of(summary: SceneSummary) -> dict[str, Any]:
     """Scores of one prediction of one scene; null where they are undefined.
 
     ``miou`` and ``tail`` are means over classes that the truth of the scene has, ``worst`` is the one of
-    these with the lowest IoU (of several the largest), ``found`` what was predicted where there is no truth.
+    these with the lowest IoU (of several the largest), ``found`` the classes that occur with their vertices:
+    predicted ones where there is no truth.
     """
+    found = [[entry.train_index, entry.count] for entry in summary.classes if entry.count]
     if summary.miou is None:
-        found = [[entry.train_index, entry.count] for entry in summary.classes]
         return {"miou": None, "tail": None, "accuracy": None, "worst": None, "found": found}
     scored = [(entry, entry.iou) for entry in summary.classes if entry.count and entry.iou is not None]
     tail = [iou for entry, iou in scored if entry.group == "tail"]
@@ -48,6 +52,7 @@ def result_of(summary: SceneSummary) -> dict[str, Any]:
         "tail": sum(tail) / len(tail) if tail else None,
         "accuracy": summary.accuracy,
         "worst": [worst.train_index, iou],
+        "found": found,
     }
 
 

@@ -14,8 +14,8 @@ from pointseg.view.gallery.site import Site, content_type
 LOOPBACK = "127.0.0.1"
 #: The first port that is tried where none is asked for, and how many after it.
 FIRST_PORT, PORTS = 8770, 50
-#: What a browser on this machine, or one behind `ssh -L`, calls it. Any other name has been made to point here
-#: by a stranger's page, which could then read the answers as its own.
+#: What a browser on this machine, or one behind `ssh -L`, calls it. Any other name has been made to point
+#: here by a stranger's page, which could then read the answers as its own.
 HOSTS = frozenset({"localhost", LOOPBACK, "[::1]"})
 
 
@@ -68,10 +68,14 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 self._send(HTTPStatus.MISDIRECTED_REQUEST, "text/plain", text.encode(), with_body)
                 return
             path = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
+            if path == "favicon.ico":
+                # Browsers ask for it without being told to, and complain where there is none.
+                self._send(HTTPStatus.NO_CONTENT, "image/x-icon", b"", with_body)
+                return
             try:
                 content = site.read(path)
             except Exception as error:
-                # Whoever started the gallery is told what is wrong with a scene, and it goes on with the others.
+                # Whoever looks is told what is wrong with a scene, and the gallery goes on with the others.
                 text = f"{type(error).__name__}: {error}"
                 self._send(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", text.encode(), with_body)
                 return

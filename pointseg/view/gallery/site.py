@@ -65,7 +65,7 @@ class Site:
         """Predict and draw one scene, unless that is done.
 
         Raises:
-            ValueError: for a scene that cannot be read or predicted; ``failures`` keeps what is wrong with it.
+            ValueError: for a scene that cannot be read or predicted; ``failures`` keeps what is wrong.
         """
         with self._lock:
             if cell not in self._results:
