@@ -154,7 +154,9 @@ def test_what_is_no_page_of_the_gallery_is_not_there(path: str, port: int) -> No
     assert ask(port, path)[0] == 404
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "localhost.evil.example:1", "[::2]:1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "", "localhost.evil.example:1", "[::2]:1"]
+)
 def test_a_name_that_a_stranger_has_made_to_point_here_is_not_answered(host: str, port: int) -> None:
     status, _, content = ask(port, "/", host=host)
     assert status == 421 and b"localhost" in content

@@ -19,6 +19,7 @@ class Link {
     this.isSilent = false;
     // As this page would say it, which may be less: nobody moved anything here, so it tells nobody.
     this.text = this.said();
+    this.keep();
   }
 
   said() {
@@ -32,9 +33,15 @@ class Link {
     if (text === this.text) return;
     this.text = text;
     if (window.parent !== window) window.parent.postMessage({ pointseg: text }, "*");
+    this.keep();
+  }
+
+  // Browsers refuse addresses that change many times a second.
+  keep() {
     clearTimeout(this.timer);
-    // Browsers refuse addresses that change many times a second.
-    this.timer = setTimeout(() => history.replaceState(null, "", `#${text}`), 200);
+    this.timer = setTimeout(() => {
+      if (location.hash !== `#${this.text}`) history.replaceState(null, "", `#${this.text}`);
+    }, 200);
   }
 }
 

@@ -8,8 +8,9 @@ const MODES = [
   { key: "confidence", name: "Confidence", needs: ["hasConfidence"] },
   { key: "frequency", name: "Frequency", needs: ["hasFrequency"] },
 ];
-//: A frame that takes longer than this, in milliseconds, has too many points; a shorter one may have more.
-const SLOW_MS = 40, QUICK_MS = 22;
+// A frame that takes longer than SLOW_MS has too many points, one shorter than QUICK_MS may have more; a browser
+// that needs SLUGGISH_MS for a picture draws without a graphics card.
+const SLOW_MS = 40, QUICK_MS = 22, SLUGGISH_MS = 80;
 
 async function main() {
   const facts = readFacts(), canvas = byId("canvas");
@@ -31,15 +32,21 @@ async function main() {
   const picker = facts.picture ? new FlatPicker(facts, arrays) : new Picker(facts, arrays);
   const first = facts.hasPrediction ? "prediction" : facts.hasTruth ? "truth" : "input";
   const state = { camera, mode: first, cull: true, size: 1, shift: 0, paper: [1, 1, 1], pinned: -1 };
-  let link = null, frame = 0, rest = 0, drawn = 0, limit = facts.count;
+  let link = null, frame = 0, rest = 0, drawn = 0, limit = facts.count, calm = 140, fine = 140;
 
   const paint = (samples) => {
     // The middle of the picture moves out from under the list of classes.
     const legend = byId("legend").getBoundingClientRect(), wide = legend.width && legend.width < 0.5 * canvas.clientWidth;
     state.shift = wide ? -legend.width / canvas.clientWidth : 0;
+    const count = Number(document.body.dataset.drawn ?? 0), began = performance.now();
     renderer.draw(state, samples, samples > 1 ? Infinity : limit);
     placePin();
-    document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
+    // The first picture waits for the compiler; the second says what a picture costs here.
+    if (count === 1 && renderer.settle) {
+      renderer.settle();
+      if (performance.now() - began > SLUGGISH_MS) [calm, fine] = [300, 2000];
+    }
+    document.body.dataset.drawn = String(count + 1);
   };
   const redraw = () => {
     if (!frame) {
@@ -53,7 +60,12 @@ async function main() {
       });
     }
     clearTimeout(rest);
-    rest = setTimeout(() => paint(2), 140);
+    // All points once it has come to rest, and smoothed edges: soon, or later where every picture takes its time.
+    rest = setTimeout(() => {
+      if (fine === calm) { paint(2); return; }
+      if (limit < facts.count) { const held = limit; limit = facts.count; paint(1); limit = held; }
+      rest = setTimeout(() => paint(2), fine - calm);
+    }, calm);
     link?.changed();
   };
 

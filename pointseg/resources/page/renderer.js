@@ -264,6 +264,11 @@ class Renderer {
     this.finish(target, state, samples, ratio, width, height);
   }
 
+  // Wait until what was drawn is there.
+  settle() {
+    this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4));
+  }
+
   finish(target, state, samples, ratio, width, height) {
     const gl = this.gl, { program, place } = this.shade;
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
