@@ -13,6 +13,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.notebook import html_table
+from pointseg.core.words import counted
+
 #: Train index of a row without a usable label. torch.nn.functional.cross_entropy ignores it by default.
 IGNORE = -100
 
@@ -69,7 +72,12 @@ class LabelSpace:
             raise ValueError(f"Label set {self.name!r}: unknown groups {sorted(unknown)}; expected {GROUPS}.")
 
     def __repr__(self) -> str:
-        return f"LabelSpace({self.name!r}, {self.num_classes} classes)"
+        return f"LabelSpace({self.name!r}, {counted(self.num_classes, 'classes')})"
+
+    def _repr_html_(self) -> str:
+        rows = list(zip(self.names, self.raw_ids, range(self.num_classes), self.groups, strict=True))
+        headings = ("class", "raw id", "train index", "group")
+        return html_table(repr(self), headings, rows, swatches=self.colors)
 
     @property
     def num_classes(self) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import Any, cast
 
 import numpy as np
@@ -12,8 +14,10 @@ import numpy.typing as npt
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.member import Member
+from pointseg.core.notebook import html_table, share
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
+from pointseg.core.words import counted
 from pointseg.evaluation.confusion import Confusion
 
 Colors = npt.NDArray[np.uint8]
@@ -71,6 +75,21 @@ class SceneView:
             prediction.top_probability,
             frequency,
         )
+
+    def __repr__(self) -> str:
+        held = [name for name in ("truth", "predicted", "confidence") if getattr(self, name) is not None]
+        return f"SceneView({self.scene!r}, {', '.join(held) or 'no classes'})"
+
+    def _repr_html_(self) -> str:
+        # Drawing takes a second, so the pictures are made only where somebody looks at them.
+        from pointseg.view.gallery.thumbnails import thumbnails
+
+        pictures = "".join(
+            f'<figure style="display:inline-block;margin:0 8px 0 0"><figcaption>{name}</figcaption>'
+            f'<img src="data:image/jpeg;base64,{b64encode(picture).decode("ascii")}"></figure>'
+            for name, picture in thumbnails(self, SceneSummary.of(self)).items()
+        )
+        return f"<div><strong>{escape(repr(self))}</strong><div>{pictures}</div></div>"
 
     @property
     def scan(self) -> Scene:
@@ -191,6 +210,16 @@ class SceneSummary:
     num_labelled: int
     accuracy: float | None
     miou: float | None
+
+    def __repr__(self) -> str:
+        miou = "" if self.miou is None else f", mIoU {100 * self.miou:.2f} %"
+        classes = counted(len(self.classes), "classes")
+        return f"SceneSummary({classes}, {self.num_labelled} of {self.num_vertices} vertices labelled{miou})"
+
+    def _repr_html_(self) -> str:
+        rows = [(c.name, c.group, f"{c.count:,}", share(c.share), share(c.iou)) for c in self.classes]
+        headings = ("class", "group", "vertices", "share, %", "IoU, %")
+        return html_table(repr(self), headings, rows, swatches=[c.color for c in self.classes])
 
     @classmethod
     def of(cls, view: SceneView) -> SceneSummary:

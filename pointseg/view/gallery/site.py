@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from pointseg.core.words import singular
 from pointseg.view.gallery.collection import Collection
 from pointseg.view.gallery.facts import classes_of, panels_there, result_of
 from pointseg.view.gallery.thumbnails import thumbnails
@@ -180,9 +181,9 @@ class Site:
             "panels": self.panels,
             "failures": {self.slugs[scene]: text for (scene, _), text in self.failures.items()},
             "members": members,
-            "member": members.removesuffix("s"),
+            "member": singular(members),
             "unit": source.unit,
-            "one": "vertex" if source.unit == "vertices" else source.unit.removesuffix("s"),
+            "one": singular(source.unit),
             "classes": [
                 {"name": name, "group": group, "color": list(color)}
                 for name, group, color in zip(labels.names, labels.groups, labels.colors, strict=True)
