@@ -1,7 +1,8 @@
-"""How long a page of a scene takes to its first picture, and for each picture after that, without a graphics card.
+"""How long a page takes to its first picture, and for each one after that, without a graphics card.
 
-Writes the table of benchmarks/view.md: pages of a generated room of 100,000 and of 1,000,000 points in a headless
-Chromium that draws with the processor (SwiftShader), 1280 x 800. Wants Chromium and the package playwright.
+Writes the table of benchmarks/view.md: pages of a generated room of 100,000 and of 1,000,000 points in a
+headless Chromium that draws with the processor (SwiftShader), 1280 x 800. Wants Chromium and the package
+playwright.
 
     python scripts/bench_view.py --write benchmarks/view.md
 """
@@ -37,7 +38,7 @@ FLAGS = (
 )
 #: Between these lines of the file lies the table.
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
-# Turns the camera by a key and waits until the picture is there: reading a pixel waits for all that was drawn.
+# Turns the camera by a key and waits until the picture is there: reading a pixel waits for what was drawn.
 FRAME = """async () => {
   const canvas = document.getElementById("canvas"), gl = canvas.getContext("webgl2");
   const began = performance.now(), before = document.body.dataset.drawn;
