@@ -171,7 +171,10 @@ def view(
     device: Device = "auto",
     engine: Engine = None,
 ) -> None:
-    """Browse scenes or images with truth, predictions and errors; several runs side by side."""
+    """Browse scenes or images with truth, predictions and errors; several runs side by side.
+
+    Nobody but this machine can open it; from another one, go through ssh -L 8770:localhost:8770.
+    """
     from rich.console import Console
 
     from pointseg.view.gallery.view import view_gallery

@@ -65,16 +65,16 @@ def panels_of(view: SceneView, summary: SceneSummary) -> list[Panel]:
     has_colors = view.scene.rgb is not None
     note, shading = ("", 0.5) if has_colors else ("no colours; shaded by height", 1.0)
     panels = [Panel("Input", note, view.input_colors(), shading)]
+    has_unlabelled = summary.num_labelled < summary.num_vertices
+    unlabelled = (("unlabelled", UNLABELLED_COLOR),) if has_unlabelled else ()
     if view.truth is not None:
-        unlabelled = (("unlabelled", UNLABELLED_COLOR),)
-        key = unlabelled if summary.num_labelled < summary.num_vertices else ()
-        panels.append(Panel("Truth", "", view.class_colors(view.truth), key=key))
+        panels.append(Panel("Truth", "", view.class_colors(view.truth), key=unlabelled))
     if view.predicted is not None:
         note = "" if summary.miou is None else f"mIoU {100 * summary.miou:.1f} in this scene"
         panels.append(Panel("Prediction", note, view.class_colors(view.predicted)))
     if view.is_wrong is not None and summary.accuracy is not None:
         note = f"{100 * (1 - summary.accuracy):.1f} % of the labelled {view.scene.unit}"
-        rates = (("wrong", WRONG_COLOR), ("right", CORRECT_COLOR), ("unlabelled", UNLABELLED_COLOR))
+        rates = (("wrong", WRONG_COLOR), ("right", CORRECT_COLOR), *unlabelled)
         panels.append(Panel("Error", note, view.error_colors(), key=rates))
     return panels
 

@@ -109,25 +109,26 @@ class Site:
         return None
 
     def _look(self, cell: tuple[int, int]) -> tuple[SceneView, SceneSummary]:
-        """The scene with its prediction; the lock is held."""
+        """The scene with its prediction, its scores and small pictures kept; the lock is held."""
         scene, column = cell
         name = self.collection.names[scene]
         if cell in self.failures:
             raise ValueError(self.failures[cell])
-        if cell not in self._views:
-            try:
+        try:
+            if cell not in self._views:
                 view = self.collection.view(name, column)
-            except Exception as error:
-                self.failures[cell] = f"{name} cannot be shown: {error}"
-                raise ValueError(self.failures[cell]) from error
-            while len(self._views) >= MAX_VIEWS:
-                self._views.pop(next(iter(self._views)))
-            self._views[cell] = view
-        view = self._views[cell]
-        summary = SceneSummary.of(view)
-        if cell not in self._results:
-            self._thumbnails[cell] = thumbnails(view, summary)
-            self._results[cell] = result_of(summary)
+                while len(self._views) >= MAX_VIEWS:
+                    self._views.pop(next(iter(self._views)))
+                self._views[cell] = view
+            view = self._views[cell]
+            summary = SceneSummary.of(view)
+            if cell not in self._results:
+                self._thumbnails[cell] = thumbnails(view, summary)
+                self._results[cell] = result_of(summary)
+        # Whatever is wrong with one scene, the others are shown.
+        except Exception as error:
+            self.failures[cell] = f"{name} cannot be shown: {error}"
+            raise ValueError(self.failures[cell]) from error
         return view, summary
 
     def _scene(self, cell: tuple[int, int]) -> str:
