@@ -141,8 +141,8 @@ class SceneView:
         """A smaller picture of the pixels at ``rows``, (h, w) places in reading order."""
         rgb = self.scene.rgb
         assert self.scene.picture_size is not None and rgb is not None
-        flat = rows.ravel()
-        return self._chosen(ImageScene(self.scene.name, *rows.shape, np.asarray(rgb)[flat]), flat)
+        (height, width), flat = rows.shape, rows.ravel()
+        return self._chosen(ImageScene(self.scene.name, height, width, np.asarray(rgb)[flat]), flat)
 
     def _chosen(self, scene: Member, rows: npt.NDArray[Any]) -> SceneView:
         vertex = np.arange(self.num_vertices) if self.vertex is None else self.vertex
