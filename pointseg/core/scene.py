@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.notebook import html_table
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -52,6 +54,13 @@ class Scene:
         optional = ("rgb", "normal", "raw_label", "instance")
         held = ["xyz_m", *(name for name in optional if getattr(self, name) is not None)]
         return f"Scene({self.name!r}, {self.num_vertices} vertices: {', '.join(held)})"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for number, axis in enumerate("xyz" if self.num_vertices else ""):
+            low, high = float(self.xyz_m[:, number].min()), float(self.xyz_m[:, number].max())
+            rows.append((axis, f"{low:.2f}", f"{high:.2f}", f"{high - low:.2f}"))
+        return html_table(repr(self), ("axis", "from, m", "to, m", "extent, m"), rows)
 
     @property
     def num_vertices(self) -> int:

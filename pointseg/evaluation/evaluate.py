@@ -59,6 +59,9 @@ class Evaluation:
     def __repr__(self) -> str:
         return f"Evaluation({len(self.scenes)} scenes, {self.views} views, step {self.step}: {self.report!r})"
 
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
     def to_dict(self) -> dict[str, Any]:
         heads = {name: report.to_dict() for name, report in self.heads.items()}
         return {
