@@ -1,8 +1,8 @@
 """What each process of test_data_parallel.py computes: every loss, its gradients and state, on its share.
 
-As a script, ``data_parallel_worker.py FOLDER WORLD...`` starts so many processes, one world after the other, and
-leaves what process R of W has found in FOLDER/W/R.pt. They are forked: loading torch takes longer than all the
-rest.
+As a script, ``data_parallel_worker.py FOLDER WORLD...`` starts so many processes, one world after the other,
+and leaves what process R of W has found in FOLDER/W/R.pt. They are forked: loading torch takes longer than
+all the rest.
 """
 
 import multiprocessing
