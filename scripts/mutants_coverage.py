@@ -162,12 +162,11 @@ class Recorder:
 
 def measure(free: Queue[Path], jobs: int, folders: Sequence[str], tests: tuple[str, ...]) -> Coverage:
     """What all tests execute, from the cache where neither a test nor what it executes has changed."""
-    helpers = _digest([path for path in (ROOT / "tests").rglob("*.py") if not path.name.startswith("test_")])
     CACHE.mkdir(parents=True, exist_ok=True)
     files = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("test_*.py"))]
     others = tuple(tests for tests, folder in OF_ONE_FOLDER.items() if folder not in folders)
     files = [file for file in files if file.startswith(tests) and not file.startswith((*LEFT_OUT, *others))]
-    kept = {file: CACHE / f"{_digest([ROOT / file], helpers)}.json" for file in files}
+    kept = {file: CACHE / f"{_digest([ROOT / file, *_helpers(file)])}.json" for file in files}
     missing: dict[Path, list[str]] = {}
     for file in files:
         if not _is_current(kept[file]):
@@ -203,6 +202,12 @@ def measure(free: Queue[Path], jobs: int, folders: Sequence[str], tests: tuple[s
     return Coverage(lines, seconds)
 
 
+def _helpers(file: str) -> list[Path]:
+    """What lies beside a file of tests, and above it, and is none."""
+    found = {*(ROOT / "tests").glob("*.py"), *(ROOT / file).parent.rglob("*.py")}
+    return [path for path in found if not path.name.startswith("test_")]
+
+
 def _is_current(record: Path) -> bool:
     """Whether what a test executed is the code of today."""
     if not record.is_file():
@@ -211,8 +216,8 @@ def _is_current(record: Path) -> bool:
     return all((ROOT / name).is_file() and _digest([ROOT / name]) == digest for name, digest in code.items())
 
 
-def _digest(paths: Sequence[Path], *more: str, root: Path = ROOT) -> str:
-    found = hashlib.sha256(repr(more).encode())
+def _digest(paths: Sequence[Path], root: Path = ROOT) -> str:
+    found = hashlib.sha256()
     for path in sorted(paths):
         found.update(str(path.relative_to(root)).encode() + path.read_bytes())
     return found.hexdigest()[:24]

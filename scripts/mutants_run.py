@@ -21,8 +21,9 @@ from queue import Queue
 from mutants_patch import forget, load, patch
 
 ROOT = Path(__file__).resolve().parents[1]
-#: A mutant may wait forever; a machine with other work is slow now and then.
-WAIT_FACTOR = 10.0
+#: A mutant may wait forever: seconds in which none of its processes computes anything, however busy the
+#: machine is with other work.
+IDLE_S = 60.0
 
 
 @contextlib.contextmanager
@@ -60,10 +61,11 @@ def in_child(
     *,
     texts: tuple[str, str] | None = None,
     plugin: Callable[[], object] | None = None,
+    idle_s: float = IDLE_S,
 ) -> int | None:
     """The exit code of pytest in a copy of the tree, in a process forked from this one.
 
-    It is -SIGXCPU where the limit of time was computed through, and None where it was waited through.
+    It is -SIGXCPU where the limit of time was computed through, and None where it waited for too long.
 
     Args:
         copy: the tree.
@@ -71,6 +73,7 @@ def in_child(
         limit_s: seconds of a processor after which it is ended.
         texts: of a module, loaded and to be.
         plugin: makes a plugin of pytest, in that process.
+        idle_s: seconds after which it is ended where it computes nothing.
     """
     sys.stdout.flush()
     child = os.fork()
@@ -88,18 +91,32 @@ def in_child(
             sys.stderr.flush()
         finally:
             os._exit(code)
-    end = time.monotonic() + WAIT_FACTOR * limit_s
-    while time.monotonic() < end:
+    computed, since = 0, time.monotonic()
+    while time.monotonic() < since + idle_s:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             # What tests left running holds on to nothing of ours.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
             return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > since + idle_s / 4 and (now := _computed(child)) != computed:
+            computed, since = now, time.monotonic()
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None
+
+
+def _computed(group: int) -> int:
+    """Ticks of a processor that the living processes of a group have used."""
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # Behind the name, which may hold anything: state, parent, group, ..., user time, system time.
+            words = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(words[2]) == group:
+                total += int(words[11]) + int(words[12])
+    return total
 
 
 def _run_tests(copy: Path, arguments: Sequence[str], plugin: Callable[[], object] | None) -> int:
