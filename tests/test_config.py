@@ -7,6 +7,7 @@ import pytest
 from pydantic import Field
 
 from pointseg.config import Config, ConfigError, dump_config, load_config, merge
+from pointseg.config.yaml_file import parse
 
 
 class Optimizer(Config):
@@ -42,6 +43,12 @@ def test_a_file_states_only_its_difference_to_its_base(tmp_path: Path) -> None:
     path = write(tmp_path / "sub" / "own.yaml", "base: ../base.yaml\nsteps: [2, 3]\n")
     settings = load_config(Settings, path)
     assert (settings.name, settings.optimizer.lr, settings.steps) == ("b", 0.5, (2, 3))
+
+
+def test_a_text_that_is_parsed_again_has_a_value_of_its_own() -> None:
+    first, second = parse("a: {b: [1]}"), parse("a: {b: [1]}")
+    first["a"]["b"].append(2)
+    assert second == parse("a: {b: [1]}") == {"a": {"b": [1]}}
 
 
 def test_later_bases_win_over_earlier_ones(tmp_path: Path) -> None:

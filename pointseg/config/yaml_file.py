@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,12 @@ def parse(text: str) -> Any:
     Raises:
         yaml.YAMLError: if it is none.
     """
+    return copy.deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """A study reads the same bases for each of its runs, and to parse is most of what that takes."""
     return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader
 
 

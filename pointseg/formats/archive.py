@@ -12,8 +12,6 @@ from pathlib import Path, PurePosixPath
 
 from pointseg.core.durable import writing
 
-#: Zip's own epoch: a time of writing would make every archive differ.
-FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 #: What zipfile raises for an archive, and for a member, that it cannot read; NotImplementedError stands for
 #: a version or a compression of zip that it does not know.
 BAD_ARCHIVE = (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError)
@@ -69,7 +67,8 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]], *, compress: b
             if not _PLAIN_NAME.fullmatch(name) or name in written:
                 raise ValueError(f"{path}: expected file names that differ and hold no '/'; got {name!r}.")
             written.add(name)
-            entry = zipfile.ZipInfo(name, FIXED_TIME)
+            # Its time is zip's epoch: that of the writing would make every archive differ.
+            entry = zipfile.ZipInfo(name)
             entry.compress_type, entry.create_system = method, 3
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)

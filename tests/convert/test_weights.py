@@ -55,8 +55,13 @@ def test_sizes_are_read_off_the_shapes(origin):
     assert found.model.build(4).state_dict().keys() == network.state_dict().keys()
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone."])
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state_dict"])
+@pytest.mark.parametrize(
+    ("prefix", "wrapper"),
+    [
+        *(("", None), ("module.", "state_dict"), ("backbone.", "model_state_dict")),
+        *(("module.backbone.", None), ("module.backbone.", "state_dict")),
+    ],
+)
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_prefixes_and_wrappers_come_off_and_the_rest_is_named(origin, wrapper, prefix):
     _, _, state = case(origin)
@@ -110,32 +115,34 @@ HYBRID = [
 CUBE = [(x, y, z) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 
 
-def impulse_network(tap, centre):
-    """A public state dict that only shifts its input: the last block's first kernel is one at ``tap``."""
-    network = MinkUNetConfig(variant="14A", widths=(1,) * 8, stem_channels=1, stem_kernel=3).build(1)
+def impulse_network(taps, centre):
+    """A public state dict that only shifts its input: of the last block's first kernel, each output is one at
+    its own of the ``taps``."""
+    channels = len(taps)
+    widths = (*(1,) * 7, channels)
+    network = MinkUNetConfig(variant="14A", widths=widths, stem_channels=1, stem_kernel=3).build(1)
     state = {k: v if "bn" in k else v.new_zeros(v.shape) for k, v in network.state_dict().items()}
     state = {k: v if "norm" not in k else network.state_dict()[k] for k, v in state.items()}
     state["conv0p1s1.kernel"][CUBE.index((0, 0, 0)), 0, 0] = 1
     # Channels of the last block's input: what came up, then the stem's.
-    state["block8.0.conv1.kernel"][tap, 1, 0] = 1
-    state["block8.0.conv2.kernel"][centre, 0, 0] = 1
-    return {**state, "final.kernel": torch.ones(1, 1), "final.bias": torch.zeros(1, 1)}
+    state["block8.0.conv1.kernel"][taps, channels, range(channels)] = 1
+    state["block8.0.conv2.kernel"][centre] = torch.eye(channels)
+    return {**state, "final.kernel": torch.eye(channels), "final.bias": torch.zeros(1, channels)}
 
 
 @pytest.mark.parametrize(("origin", "offsets"), [("sts", HYBRID), ("minkowski", CUBE)])
 def test_each_tap_of_a_block_looks_where_its_code_base_looks(origin, offsets):
     cube = torch.tensor([(0, x + 1, y + 1, z + 1) for x, y, z in CUBE], dtype=torch.int32)
     numbers = torch.arange(1.0, 28.0)[:, None]
-    for tap, offset in enumerate(offsets):
-        found = read_public(impulse_network(tap, offsets.index((0, 0, 0))), origin)
-        network = found.model.build(found.in_channels).eval()
-        network.load_state_dict(found.backbone)
-        seen = logits(network, found.classifier, numbers, cube)[CUBE.index((0, 0, 0)), 0]
-        assert float(seen) == pytest.approx(1 + CUBE.index(offset), rel=1e-3)
+    found = read_public(impulse_network(range(27), offsets.index((0, 0, 0))), origin)
+    network = found.model.build(found.in_channels).eval()
+    network.load_state_dict(found.backbone)
+    seen = logits(network, found.classifier, numbers, cube)[CUBE.index((0, 0, 0))]
+    assert seen.tolist() == pytest.approx([1 + CUBE.index(offset) for offset in offsets], rel=1e-3)
 
 
 def test_a_network_of_sts_read_as_one_of_minkowski_is_another_one_and_is_doubted():
-    state = impulse_network(1, 0)
+    state = impulse_network([1], 0)
     state = {k: v[None] if k.endswith("kernel") and v.ndim == 2 else v for k, v in state.items()}
     right, wrong = read_public(state, "sts"), read_public(state, "minkowski")
     assert not torch.equal(right.backbone["block8.0.conv1.kernel"], wrong.backbone["block8.0.conv1.kernel"])

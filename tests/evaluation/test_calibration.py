@@ -33,6 +33,15 @@ def test_the_ends_of_the_range_are_in_the_first_and_last_bin() -> None:
     assert number[0] == 2 and number[-1] == 1
 
 
+def test_confidences_are_sorted_into_fifteen_bins_as_in_the_paper() -> None:
+    """0.061 and 0.065 lie in the first of fifteen, and on both sides of the border between two of sixteen."""
+    calibration = Calibration(1)
+    calibration.update(np.array([0.061, 0.065]), np.array([True, False]), np.zeros(2, np.int64))
+    assert calibration.expected_error() == pytest.approx((1 - 0.061 - 0.065) / 2)
+    calibration.update(np.array([0.068]), np.array([False]), np.zeros(1, np.int64))
+    assert calibration.expected_error() == pytest.approx((1 - 0.061 - 0.065 + 0.068) / 3)
+
+
 def test_the_curve_has_mean_confidence_and_share_of_right_ones() -> None:
     calibration = Calibration(1)
     calibration.update(np.array([0.50, 0.52]), np.array([True, False]), np.zeros(2, np.int64))

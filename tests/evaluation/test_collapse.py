@@ -1,5 +1,6 @@
 """Neural-collapse diagnostics: full collapse, loops over rows, groups, batches."""
 
+import io
 import itertools
 import math
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from rich.console import Console
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.simplex import simplex_etf
 from pointseg.evaluation import collapse
-from pointseg.evaluation.collapse import CollapseReport, CollapseSums
+from pointseg.evaluation.collapse import CollapseReport, CollapseSums, print_collapse
 
 K, D = 5, 7
 GROUPS = ("head", "head", "common", "tail", "tail")
@@ -108,6 +110,27 @@ def test_nothing_labelled_and_one_class_alone_leave_numbers_undefined() -> None:
     alone = report(FEATURES, LOGITS, torch.zeros(40, dtype=torch.int64), WEIGHT).groups["all"]
     assert alone.nc1 is None and alone.nc2_centers is None
     assert alone.gradient_norm is not None and math.isfinite(alone.gradient_norm)
+
+
+def test_rows_of_no_class_are_left_out() -> None:
+    beyond = torch.where(LABELS == -100, K, LABELS)
+    assert report(FEATURES, LOGITS, beyond, WEIGHT) == report(FEATURES, LOGITS, LABELS, WEIGHT)
+
+
+def test_the_table_has_three_digits_and_a_dash_for_what_is_undefined() -> None:
+    found = report(FEATURES, LOGITS, LABELS, None)
+    console = Console(file=io.StringIO(), width=120)
+    print_collapse(found, console)
+    lines = {
+        words[0]: words[1:]
+        for line in console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        if (words := line.replace("│", " ").split())
+    }
+    every, tail = found.groups["all"], found.groups["tail"]
+    numbers = [every.nc1, every.nc2_centers, every.gradient_norm]
+    nc1, nc2, norm = (f"{number:.3f}" for number in numbers)
+    assert lines["all"] == [nc1, nc2, "-", "-", norm, "4"]
+    assert lines["tail"] == [f"{tail.nc1:.3f}", "-", "-", "-", f"{tail.gradient_norm:.3f}", "1"]
 
 
 def test_a_head_without_a_classifier_has_no_alignment() -> None:

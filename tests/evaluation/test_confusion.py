@@ -106,6 +106,26 @@ def test_confusions_of_different_label_sets_do_not_merge() -> None:
         Confusion(20).merge(Confusion(200))
 
 
+def test_counts_of_another_shape_and_no_class_at_all_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"Counts of 2 classes must be \(2, 3\)"):
+        Confusion(2, [[1, 1], [1, 1]])
+    with pytest.raises(ValueError, match="at least one class; got 0"):
+        Confusion(0)
+    assert Confusion(1, [[1, 0]]).tp.tolist() == [1]
+
+
+def test_a_wrong_truth_is_shown_by_ten_of_its_numbers() -> None:
+    with pytest.raises(ValueError, match=r"got \[2, 3, 4, 5, 6, 7, 8, 9, 10, 11\]"):
+        Confusion(2).update(np.arange(14), np.zeros(14, np.int64))
+
+
+def test_a_matrix_equals_another_of_its_counts_alone() -> None:
+    assert Confusion(1, [[1, 0]]) == Confusion(1, [[1, 0]]) != Confusion(1, [[1, 1]])
+    assert Confusion(1, [[1, 0]]) != [[1, 0]]
+    assert repr(Confusion(2, [[5, 2, 1], [3, 7, 0]])) == "Confusion(num_classes=2, vertices=18)"
+    assert Confusion(2).unknown == 2
+
+
 def test_negative_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="not negative"):
         Confusion(1, [[1, -1]])

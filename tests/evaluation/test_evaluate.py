@@ -162,6 +162,21 @@ def test_a_split_without_labels_is_refused_with_advice(untrained_run: Path) -> N
     assert "pointseg submit" in result.stderr
 
 
+def test_the_numbers_say_where_they_come_from(untrained_run: Path, tmp_path: Path) -> None:
+    data = numbers(untrained_run, tmp_path, "--split", "train", "--checkpoint", "last")
+    assert (data["run"], data["split"], data["checkpoint"]) == (str(untrained_run), "train", "last")
+    assert data["unlabelled_scenes"] == [] and "heads" not in data
+    usual = numbers(untrained_run, tmp_path)
+    assert (usual["split"], usual["checkpoint"]) == ("val", "best")
+
+
+def test_the_classes_are_printed_when_asked_for(untrained_run: Path) -> None:
+    assert "IoU of each class" in evaluate(untrained_run, "--classes").stdout
+    plain = evaluate(untrained_run, "--views", "2")
+    assert "IoU of each class" not in plain.stdout and "2 views: mean IoU" in plain.stdout
+    assert "labelled vertices" in plain.stdout and "Neural collapse" in plain.stdout
+
+
 def one_room_store(path: Path, space: LabelSpace, *, unlabelled: bool = False) -> Path:
     writer = StoreWriter(path, space, options={})
     rng = np.random.default_rng(0)

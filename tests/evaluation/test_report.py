@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def report(groups: tuple[str, ...] = ("head", "head", "common", "tail")) -> Repo
     return Report.from_confusion(Confusion(4, COUNTS), label_space(groups))
 
 
-def printed(report: Report, **options: bool) -> str:
+def printed(report: Report, **options: Any) -> str:
     console = Console(file=io.StringIO(), width=120)
     print_report(report, console, **options)
     return console.file.getvalue()  # type: ignore[attr-defined]
@@ -117,3 +118,38 @@ def test_the_table_names_each_convention_and_the_number_of_classes() -> None:
 def test_the_class_list_is_printed_when_asked_for() -> None:
     assert "candle" not in printed(report())
     assert "candle" in printed(report(), classes=True)
+
+
+def test_the_class_list_has_percent_and_counts() -> None:
+    cells = {
+        words[1]: words
+        for line in printed(report(), classes=True).splitlines()
+        if (words := line.replace("│", " ").split()) and words[0] in ("1", "2", "3", "4")
+    }
+    assert cells["wall"] == ["1", "wall", "head", "66.67", "2", "0", "1"]
+    assert cells["towel"] == ["3", "towel", "common", "0.00", "0", "1", "0"]
+    assert cells["candle"] == ["4", "candle", "tail", "-", "0", "0", "0"]
+
+
+def test_the_groups_of_the_file_count_their_classes_under_each_convention() -> None:
+    data = report().to_dict()
+    counts = {
+        group: [data[group][key] for key in ("num_classes", "num_classes_defined", "num_classes_all")]
+        for group in ("head", "common", "tail")
+    }
+    assert counts == {"head": [2, 2, 2], "common": [0, 1, 1], "tail": [0, 0, 1]}
+    assert data["num_classes"] == {"present": 2, "defined": 3, "all": 4}
+
+
+def test_title_unit_and_accuracies_are_printed() -> None:
+    assert printed(report()).startswith("Mean IoU (%), mean over ...")
+    text = printed(report(), title="Two photographs", unit="pixels")
+    assert text.startswith("Two photographs (%), mean over ...")
+    assert "overall accuracy 60.00 %, mean class accuracy 58.33 %, 5 labelled pixels" in text
+    assert "5 labelled vertices" in printed(report())
+
+
+def test_a_notebook_shows_the_three_means() -> None:
+    assert repr(report()) == "Report(mIoU 58.33 / 38.89 / 29.17 %, present / defined / all)"
+    nothing = Report.from_confusion(Confusion(4), label_space())
+    assert repr(nothing).startswith("Report(mIoU - / - / 0.00 %")

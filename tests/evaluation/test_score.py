@@ -216,6 +216,59 @@ def test_every_malformed_file_is_named(folders: tuple[Path, Path]) -> None:
     assert "b.txt: line 1" in result.stderr
 
 
+def refusal(folders: tuple[Path, Path]) -> str:
+    with pytest.raises(ValueError) as caught:
+        score_folders(*folders, load_label_space("scannet20"))
+    return str(caught.value)
+
+
+def test_ten_malformed_files_are_named_and_the_others_counted(folders: tuple[Path, Path]) -> None:
+    for number in range(12):
+        write(folders, f"s{number:02}", [1, 2], [1])
+    message = refusal(folders)
+    assert "s09.txt: 2 predictions for 1 vertices; line 2 has no partner" in message
+    assert "s10.txt" not in message and message.endswith("... and 2 more files.")
+    for number in (0, 1):
+        (folders[0] / f"s{number:02}.txt").unlink()
+    assert "s11.txt" in refusal(folders) and "more files" not in refusal(folders)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (1, "1 file or scene (m0) with"),
+        (5, "5 files or scenes (m0, m1, m2, m3, m4) with"),
+        (6, "6 files or scenes (m0, m1, m2, m3, m4, ...) with"),
+    ],
+)
+def test_five_missing_scenes_are_named(number: int, said: str, folders: tuple[Path, Path]) -> None:
+    write(folders, "a", [1], [1])
+    for missing in range(number):
+        write_labels(folders[1] / f"m{missing}.txt", [2])
+    seen: list[str] = []
+    score = score_folders(*folders, load_label_space("scannet20"), scored=seen.append)
+    assert len(score.warnings) == 1 and score.warnings[0].startswith(said)
+    assert len(score.missing_predictions) == number and seen == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "warnings"),
+    [
+        ([1, 1, 1, 1], [1, 1, 0, 0], []),
+        ([1, 1, 1, 1], [1, 0, 0, 0], ["Only 1 of 4 vertices have a class of scannet20"]),
+        ([1, 1, 0, 99], [1, 1, 1, 1], []),
+        ([1, 0, 0, 99], [1, 1, 1, 1], ["3 of 4 predictions are no class of scannet20"]),
+    ],
+)
+def test_half_of_the_ids_may_be_strange(
+    predicted: list[int], truth: list[int], warnings: list[str], folders: tuple[Path, Path]
+) -> None:
+    write(folders, "a", predicted, truth)
+    found = score_folders(*folders, load_label_space("scannet20")).warnings
+    assert len(found) == len(warnings)
+    assert all(line.startswith(words) for line, words in zip(found, warnings, strict=True))
+
+
 def test_a_malformed_ground_truth_is_named_too(folders: tuple[Path, Path]) -> None:
     write(folders, "a", [1], [1])
     (folders[1] / "a.txt").write_text("wall\n")

@@ -40,6 +40,32 @@ def test_colours_of_later_rows_are_their_own_when_earlier_rows_are_ignored(tmp_p
     assert table(tmp_path, text).label_space.colors == ((4, 5, 6),)
 
 
+@pytest.mark.parametrize("flag", ["1", "true", "Yes"])
+def test_a_row_is_ignored_by_any_word_for_it(tmp_path: Path, flag: str) -> None:
+    classes = table(tmp_path, f"raw_id,name,ignore\n1,a,{flag}\n2,b,No\n3,c,false\n4,d,\n")
+    assert classes.ignored_raw_ids == (1,) and classes.label_space.raw_ids == (2, 3, 4)
+
+
+def test_a_class_that_is_left_out_does_not_need_the_id_zero(tmp_path: Path) -> None:
+    assert table(tmp_path, "raw_id,name,ignore\n0,a,1\n1,b,0\n").label_space.unlabelled_raw_id == 0
+    assert table(tmp_path, "raw_id,name\n0,a\n", unlabelled_raw_id=-5).label_space.unlabelled_raw_id == -5
+
+
+def test_five_classes_without_a_group_are_named(tmp_path: Path) -> None:
+    rows = "".join(f"{number},c{number},\n" for number in range(2, 9))
+    with pytest.raises(ValueError, match=r"without a group: c2, c3, c4, c5, c6\. Give"):
+        table(tmp_path, f"raw_id,name,group\n1,a,head\n{rows}")
+
+
+@pytest.mark.parametrize("color", ["0,255,0", "255,0,255"])
+def test_colours_have_the_range_of_a_byte(tmp_path: Path, color: str) -> None:
+    space = table(tmp_path, f"raw_id,name,r,g,b\n1,a,{color}\n").label_space
+    assert space.colors == (tuple(map(int, color.split(","))),)
+    for wrong in ("-1,0,0", "0,256,0"):
+        with pytest.raises(ValueError, match=r"row 2: r, g, b must be 0\.\.255"):
+            table(tmp_path, f"raw_id,name,r,g,b\n1,a,{wrong}\n")
+
+
 def test_unlabelled_is_minus_one_where_zero_is_a_class(tmp_path: Path) -> None:
     assert table(tmp_path, "raw_id,name\n0,a\n1,b\n").label_space.unlabelled_raw_id == -1
 

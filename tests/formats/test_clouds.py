@@ -141,6 +141,13 @@ def test_map_coordinates_keep_their_centimetres_after_the_shift() -> None:
     np.testing.assert_allclose(local[0], [0.01, 0.02, 35.0], atol=1e-6)
 
 
+def test_an_axis_is_shifted_beyond_ten_kilometres() -> None:
+    xyz = np.array([[10_000.0, 10_000.5, -10_001.5], [5.0, 9_000.0, -10_000.5]])
+    local, offset = to_local(xyz)
+    assert offset == (0.0, 9_000.0, -10_002.0)
+    np.testing.assert_allclose(local, [[10_000, 1_000.5, 0.5], [5, 0, 1.5]])
+
+
 def test_small_coordinates_are_not_shifted() -> None:
     local, offset = to_local(XYZ.astype(np.float64) - 50)
     assert offset == (0.0, 0.0, 0.0) and local[0].tolist() == [-50, -50, -50]
@@ -160,6 +167,22 @@ def test_estimated_normals_equal_those_of_a_plain_loop() -> None:
         near = points[np.argsort(np.linalg.norm(points - point, axis=1))[:7]]
         direction = np.linalg.svd(near - near.mean(axis=0))[2][2]
         assert abs(direction @ normal) == pytest.approx(1, abs=1e-5) and normal[2] >= 0
+
+
+def test_three_points_span_a_plane() -> None:
+    triangle = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1]])
+    np.testing.assert_allclose(estimate_normals(triangle), [[0, 0, 1]] * 3, atol=1e-6)
+
+
+def test_a_neighbourhood_has_sixteen_points_and_chunks_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = np.random.default_rng(1).normal(size=(50, 3))
+    usual = estimate_normals(points)
+    np.testing.assert_array_equal(usual, estimate_normals(points, num_neighbours=16))
+    assert not np.array_equal(usual, estimate_normals(points, num_neighbours=17))
+    monkeypatch.setattr("pointseg.formats.clouds._CHUNK", 7)
+    np.testing.assert_allclose(estimate_normals(points), usual, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,18 @@ def test_an_empty_file_has_no_vertex() -> None:
     assert parse_labels(b"", "f").tolist() == []
 
 
+@pytest.mark.parametrize(("length", "shown"), [(40, "x" * 40), (41, "x" * 40 + "...")])
+def test_forty_letters_of_a_bad_line_are_shown(length: int, shown: str) -> None:
+    with pytest.raises(LabelTextError) as caught:
+        parse_labels(b"x" * length, "f")
+    assert caught.value.text == shown
+
+
+@pytest.mark.parametrize("number", [10**17, 10**18 - 1, 10**18, 2**63 - 1, -(2**63)])
+def test_long_numbers_are_read_to_the_last_digit(number: int) -> None:
+    assert parse_labels(b"1\n%d\n" % number, "f").tolist() == [1, number]
+
+
 def test_a_long_bad_line_is_shortened_in_the_message() -> None:
     with pytest.raises(LabelTextError) as caught:
         parse_labels(b"x" * 10_000, "f")

@@ -22,6 +22,37 @@ def ascii_ply(path: Path, properties: str, rows: list[str], faces: list[str] | N
     return path
 
 
+def test_confidence_and_comment_are_written_and_doubles_stay(tmp_path: Path) -> None:
+    confidence = np.array([0.5, 0.25, 1, 0])
+    write_ply(tmp_path / "a.ply", XYZ.astype(np.float64), confidence=confidence, comment="by hand")
+    header, _, body = (tmp_path / "a.ply").read_bytes().partition(b"end_header\n")
+    assert b"comment by hand\n" in header and b"property double x" in header
+    assert b"property float confidence" in header and len(body) == 4 * (3 * 8 + 4)
+    assert PlyData.read(str(tmp_path / "a.ply"))["vertex"]["confidence"].tolist() == confidence.tolist()
+    write_ply(tmp_path / "b.ply", XYZ)
+    assert b"comment pointseg\n" in (tmp_path / "b.ply").read_bytes()
+
+
+def test_of_several_names_the_first_counts(tmp_path: Path) -> None:
+    names = ("label", "labels", "scalar_Label", "class")
+    properties = ", ".join(["float x", "float y", "float z", *(f"int {name}" for name in reversed(names))])
+    path = ascii_ply(tmp_path / "a.ply", properties, ["0 0 0 4 3 2 1"])
+    label = read_ply(path).label
+    assert label is not None and label.tolist() == [1]
+    label = read_ply(path, label_name="class").label
+    assert label is not None and label.tolist() == [4]
+    assert read_ply(path, label_name="other").label is None
+
+
+def test_faces_may_use_every_vertex_and_no_other(tmp_path: Path) -> None:
+    rows = ["0 0 0", "1 0 0", "1 1 0"]
+    faces = read_ply(ascii_ply(tmp_path / "a.ply", "float x, float y, float z", rows, ["3 2 1 0"])).faces
+    assert faces is not None and faces.tolist() == [[2, 1, 0]] and faces.dtype == np.int32
+    for wrong in ("3 0 1 3", "3 0 1 -1"):
+        with pytest.raises(ValueError, match="but there are 3 vertices"):
+            read_ply(ascii_ply(tmp_path / "b.ply", "float x, float y, float z", rows, [wrong]))
+
+
 def test_a_written_cloud_reads_back_equal_in_every_column(tmp_path: Path) -> None:
     label = np.array([0, 1191, -1, 70000])
     normal = np.roll(XYZ, 1, axis=1)

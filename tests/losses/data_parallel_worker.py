@@ -1,8 +1,11 @@
 """What each process of test_data_parallel.py computes: every loss, its gradients and state, on its share.
 
-As a script, ``data_parallel_worker.py RANK WORLD STORE OUT`` joins the other processes by the file STORE.
+As a script, ``data_parallel_worker.py FOLDER WORLD...`` starts so many processes, one world after the other,
+and leaves what process R of W has found in FOLDER/W/R.pt. They are forked: loading torch takes longer than
+all the rest.
 """
 
+import multiprocessing
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
@@ -169,9 +172,22 @@ def everything(share: slice, rank: int) -> Results:
     return found
 
 
-if __name__ == "__main__":
-    rank, world = int(sys.argv[1]), int(sys.argv[2])
-    store, out = Path(sys.argv[3]), Path(sys.argv[4])
-    dist.init_process_group("gloo", init_method=store.as_uri(), rank=rank, world_size=world)
-    torch.save(everything(shares(world)[rank], rank), out)
+def work(folder: Path, world: int, rank: int) -> None:
+    store = (folder / "store").as_uri()
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
+    torch.save(everything(shares(world)[rank], rank), folder / f"{rank}.pt")
     dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    for number in map(int, sys.argv[2:]):
+        its_folder = Path(sys.argv[1]) / str(number)
+        its_folder.mkdir()
+        started = [context.Process(target=work, args=(its_folder, number, rank)) for rank in range(number)]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+        if any(process.exitcode for process in started):
+            sys.exit(f"exit codes of {number} processes: {[process.exitcode for process in started]}")

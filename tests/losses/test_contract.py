@@ -84,6 +84,22 @@ def test_the_order_of_rows_does_not_matter(term: LossTerm, make_rows: MakeRows) 
     torch.testing.assert_close(value(term.eval(), permuted(rows, order)), value(term.eval(), rows))
 
 
+#: Losses that are no means over rows: a smoothing term, a number of misses that is assumed, and counts of
+#: absent classes taken for one.
+COUNTING = {"dice", "recall", "seesaw"}
+
+
+@pytest.mark.parametrize("number", [1, 2, 24])
+def test_every_row_twice_is_the_same_batch(
+    term: LossTerm, number: int, make_rows: MakeRows, request: pytest.FixtureRequest
+) -> None:
+    if request.node.callspec.params["term"] in COUNTING:
+        pytest.skip("counts rows")
+    rows = make_rows(rows=number)
+    twice = permuted(rows, torch.arange(number).repeat(2))
+    torch.testing.assert_close(value(term.eval(), twice), value(term.eval(), rows))
+
+
 def test_ignored_rows_change_nothing(term: LossTerm, make_rows: MakeRows) -> None:
     rows = make_rows()
     keep = torch.arange(len(rows.labels)) % 3 != 0

@@ -12,30 +12,35 @@ from losses import data_parallel_worker as worker
 WHOLE = slice(0, worker.ROWS)
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    """What each of the processes found."""
-    world = request.param
+WORLDS = (2, 3)
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[worker.Results]]:
+    """Number of processes -> what each of them found."""
     folder = tmp_path_factory.mktemp("processes")
     # Gloo would look the machine's name up in the network.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     # A script has its own folder on the path, and not this one.
     tests = [str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, tests))
-    outs = [folder / f"{rank}.pt" for rank in range(world)]
-    started = [
-        subprocess.Popen(
-            [sys.executable, worker.__file__, str(rank), str(world), str(folder / "store"), str(out)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank, out in enumerate(outs)
-    ]
-    for process in started:
-        _, errors = process.communicate(timeout=480)
-        assert process.returncode == 0, errors
-    return [torch.load(out, weights_only=True) for out in outs]
+    command = [sys.executable, worker.__file__, str(folder), *map(str, WORLDS)]
+    done = subprocess.run(
+        command, env=environment, stderr=subprocess.PIPE, text=True, timeout=960, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {
+        world: [torch.load(folder / str(world) / f"{rank}.pt", weights_only=True) for rank in range(world)]
+        for world in WORLDS
+    }
+
+
+@pytest.fixture(params=WORLDS)
+def processes(
+    request: pytest.FixtureRequest, worlds: dict[int, list[worker.Results]]
+) -> list[worker.Results]:
+    found: list[worker.Results] = worlds[request.param]
+    return found
 
 
 @pytest.mark.parametrize("labelled", worker.LABELLED)

@@ -46,6 +46,14 @@ def test_an_empty_batch_moves_no_term(make_rows: Callable[..., Supervised]) -> N
     assert float(term.calls) == 0 and float(parts["a"]) == 0 and float(total.detach()) == 0
 
 
+def test_a_batch_with_rows_moves_each_term_once_and_only_in_training(
+    make_rows: Callable[..., Supervised],
+) -> None:
+    training, evaluated = Constant(2.0), Constant(3.0).eval()
+    Objective({"a": training, "b": evaluated}, {"a": 1.0, "b": 1.0})(make_rows())
+    assert (float(training.calls), float(evaluated.calls)) == (1, 0)
+
+
 def test_the_state_of_every_term_is_saved_under_its_name() -> None:
     state = Objective({"a": Constant(2.0)}, {"a": 1.0}).state_dict()
     assert list(state) == ["terms.a.calls"]

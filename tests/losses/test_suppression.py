@@ -55,6 +55,26 @@ def test_value_and_gradient_equal_the_loops(dropped: list[int], share: float) ->
         torch.testing.assert_close(got, want)
 
 
+def test_plain_logits_alone_have_the_loss_of_the_base() -> None:
+    """As the head gives them where nothing is trained."""
+    alone = Prediction(prediction([], 0.0).branches[:1], normal(12, 4))
+    torch.testing.assert_close(ClassSuppression()(alone, LABELS), F.cross_entropy(alone.logits, LABELS))
+
+
+def test_a_negative_weight_of_the_penalty_is_refused() -> None:
+    with pytest.raises(ValueError, match="alpha must be 0 or more; got -1"):
+        ClassSuppression(alpha=-1)
+
+
+def test_the_penalty_of_one_labelled_row_is_its_own() -> None:
+    p, one = prediction([1], 0.5), torch.full((12,), -100)
+    one[4] = 0
+    loss = ClassSuppression(alpha=3.0)(p, one)
+    branches = [branch.logits[4].log_softmax(0) for branch in p.branches]
+    expected = -0.5 * branches[0][0] - 0.5 * branches[1][0] + 3.0 * branches[1][1].exp()
+    torch.testing.assert_close(loss, expected)
+
+
 def test_the_loss_passes_gradcheck() -> None:
     def loss(plain: Tensor, suppressed: Tensor) -> Tensor:
         p = Prediction((Branch(plain, 0.6), Branch(suppressed, 0.4, torch.tensor([1, 2]))), plain)

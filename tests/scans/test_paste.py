@@ -175,13 +175,12 @@ def test_with_a_labelled_floor_only_that_is_it() -> None:
     assert floor_vertices(scene, [9]).tolist() == [0, 1]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        *({"p": -0.1}, {"p": 1.1}, {"max_objects": 0}, {"classes": ()}),
-        *({"min_points": 0}, {"max_overlap": -0.1}, {"attempts": 0}),
-    ],
-)
-def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(options))):
-        PasteConfig(**options)
+def test_what_lies_lower_than_ten_centimetres_is_no_obstacle(store: Store) -> None:
+    before = store.load("empty")
+    grid = np.stack(np.meshgrid(np.linspace(-1, 5, 61), np.linspace(-1, 5, 61)), -1).reshape(-1, 2)
+    for height_m, fits in ((0.09, True), (0.11, False)):
+        xyz_m = np.column_stack([grid, np.full(len(grid), height_m)]).astype(np.float32)
+        colors, labels = np.zeros(xyz_m.shape, np.uint8), np.zeros(len(xyz_m), np.int32)
+        carpeted = join(before, Scene("carpet", xyz_m, colors, xyz_m, labels))
+        after = paster(store, max_overlap=0.0)(carpeted, 0)
+        assert (after.num_vertices > carpeted.num_vertices) is fits

@@ -160,6 +160,14 @@ def test_views_are_the_eight_different_symmetries_of_the_square() -> None:
     assert seen[4] == (-2, 1, 5)
 
 
+def test_views_show_the_points_of_a_voxel_in_turn() -> None:
+    grey = np.array([[0] * 3, [51] * 3, [255] * 3], np.uint8)
+    crowd = Scene("s", np.full((3, 3), 0.1, np.float32), grey)
+    build = pipeline(features=("color_unit",))
+    seen = [float(build.eval_batch([crowd], view).features[0, 0]) for view in range(8)]
+    assert seen == pytest.approx([0, 0.2, 1, 0, 0.2, 1, 0, 0.2])
+
+
 def test_normals_turn_with_the_view() -> None:
     point = Scene("s", np.ones((1, 3), np.float32), normal=np.array([[1, 0, 0]], np.float32))
     assert pipeline(features=("normal",)).eval_batch([point], 1).features.tolist() == [[0, 1, 0]]
@@ -214,6 +222,10 @@ def test_a_coordinate_that_is_not_finite_is_refused_by_name(value: float) -> Non
     broken.xyz_m[3, 1] = value
     with pytest.raises(ValueError, match="broken: 1 of 400 points"):
         pipeline(MANY).train_batch([broken], 0)
+
+
+def test_a_budget_of_one_voxel_is_one() -> None:
+    assert pipeline(max_voxels=1).train_batch([scene("s")], 0).num_voxels == 1
 
 
 def test_the_voxel_budget_holds_for_each_scene() -> None:
@@ -278,6 +290,7 @@ def test_an_empty_scene_and_a_single_point_pass() -> None:
     ("options", "message"),
     [
         ({"voxel_size_m": 0.0}, "voxel_size_m"),
+        ({"voxel_size_m": np.inf}, "voxel_size_m"),
         ({"mix3d_p": 1.2}, "mix3d_p"),
         ({"max_voxels": 0}, "max_voxels"),
         ({"features": []}, "at least one"),

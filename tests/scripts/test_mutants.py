@@ -1,10 +1,15 @@
 """The mutants are what they should be, and their fate is that of the tests that execute them."""
 
+import signal
 from pathlib import Path
+from typing import Any
 
 import mutants
 import pytest
-from mutations import mutants_of
+from mutants_coverage import BUDGET_S, IN_PROCESSES, Coverage
+from mutants_patch import patch
+from mutants_run import in_child
+from mutations import Mutant, mutants_of
 
 
 def changes(tmp_path: Path, source: str) -> list[str]:
@@ -89,6 +94,77 @@ def test_every_entry_of_the_list_of_equivalent_mutants_is_one_that_could_be_draw
 def test_an_unknown_folder_is_answered_with_those_that_exist() -> None:
     with pytest.raises(ValueError, match="pointseg/lossess: no such folder; choose of losses, evaluation"):
         mutants.draw(["lossess"], 1, seed=0)
+
+
+LOADED = """
+import functools
+
+def kept(function):
+    @functools.wraps(function)
+    def inner(*args):
+        return function(*args)
+    return inner
+
+class Ruler:
+    LENGTH = 30
+
+    @property
+    def half(self):
+        return self.LENGTH / 2
+
+    @kept
+    def times(self, number):
+        def scaled(x):
+            return x * number
+        return [scaled(x) for x in (self.LENGTH, 1)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "done", "result"),
+    [
+        ("self.LENGTH / 2", "(\n self.LENGTH\n * 2)", True, (60, [90, 3])),
+        ("x * number", "x + number", True, (15, [33, 4])),
+        ("x * number", "None", True, (15, [None, None])),
+        ("LENGTH = 30", "LENGTH = 31", False, (15, [90, 3])),
+        ("number):", "number=1):", False, (15, [90, 3])),
+    ],
+)
+def test_loaded_functions_get_their_new_code_and_what_runs_at_the_import_is_told(
+    old: str, new: str, done: bool, result: tuple[float, list[int | None]]
+) -> None:
+    loaded: dict[str, Any] = {}
+    exec(compile(LOADED, "ruler.py", "exec"), loaded)
+    ruler = loaded["Ruler"]()
+    assert old in LOADED and patch(LOADED, LOADED.replace(old, new)) is done
+    assert (ruler.half, ruler.times(3)) == result
+
+
+def test_tests_of_the_own_module_and_folder_come_first_and_what_is_beyond_the_budget_last() -> None:
+    (mutant, *_), _ = mutants.draw(["optim"], 1, seed=1)
+    module, folder, far = (
+        f"tests/optim/test_{Path(mutant.file).stem}.py",
+        "tests/optim/test_x.py",
+        "tests/a.py",
+    )
+    seconds = {f"{module}::a": 2.0, f"{module}::b": 1.0, f"{folder}::a": 0.5, f"{far}::a": 0.1}
+    seconds[f"{far}::b"] = BUDGET_S
+    lines = {line: list(seconds) for line in range(1, 1000)}
+    first, others = Coverage({mutant.file: lines}, seconds).tests_of(mutant)
+    assert first == [f"{module}::b", f"{module}::a", f"{folder}::a", f"{far}::a"]
+    assert others == [f"{far}::b", *IN_PROCESSES.get("optim", ())]
+
+
+def test_what_nothing_executes_has_no_tests() -> None:
+    mutant = Mutant("pointseg/losses/facts.py", 1, 0, 0, "", "", "")
+    assert Coverage({}, {}).tests_of(mutant) == ([], [])
+
+
+def test_a_test_that_runs_on_and_one_that_waits_on_are_ended(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text("def test_it():\n    while True: pass\n")
+    (tmp_path / "test_b.py").write_text("import time\ndef test_it(): time.sleep(1000)\n")
+    assert in_child(tmp_path, ["test_a.py"], 1) == -signal.SIGXCPU
+    assert in_child(tmp_path, ["test_b.py"], 100, idle_s=4) is None
 
 
 @pytest.mark.slow
