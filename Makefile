@@ -1,8 +1,10 @@
 # make demo   the whole system on generated scenes, from nothing, in under 15 minutes on two cores
-# make test   set-up and the whole test suite
+# make test   set-up and the test suite; with POINTSEG_LONG=1 also what takes long and seldom finds anything
 # make check  ruff, types and tests: clean at every commit
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
+# A file's tests share what is made once for them, so they stay in one process.
+IN_PROCESSES := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo test test-triton check lint bench mutants clean
 
@@ -13,14 +15,15 @@ demo: setup
 	@$(PYTHON_BIN) scripts/demo.py
 
 test: setup
-	@$(PYTHON_BIN) -m pytest -n auto
+	@$(PYTHON_BIN) -m pytest $(IN_PROCESSES)
 
 # The kernels for GPUs with the Triton that CUDA builds of torch pin, where another one is installed.
 TRITON ?= 3.7.1
 test-triton: setup
 	@$(PYTHON_BIN) -m pip install --quiet --upgrade --no-deps --target build/triton-$(TRITON) triton==$(TRITON)
-	@PYTHONPATH=build/triton-$(TRITON) $(PYTHON_BIN) -m pytest -n auto tests/sparse/test_triton_kernels.py \
-	  tests/sparse/test_triton_compiles.py tests/sparse/test_triton_tuning.py tests/sparse/test_spconv_triton_backend.py
+	@PYTHONPATH=build/triton-$(TRITON) POINTSEG_LONG=1 $(PYTHON_BIN) -m pytest $(IN_PROCESSES) \
+	  tests/sparse/test_triton_kernels.py tests/sparse/test_triton_compiles.py \
+	  tests/sparse/test_triton_tuning.py tests/sparse/test_spconv_triton_backend.py
 
 lint: setup
 	@$(PYTHON_BIN) -m ruff check .
