@@ -42,7 +42,8 @@ def main() -> None:
     source = data.open()
     names = source.scene_names(data.val_split or data.train_split)[: arguments.scenes]
     predicted = {amp: _labels(run, source, names, amp) for amp in _TYPES}
-    truth = np.concatenate([run.label_space.encode(source.load(name).raw_label).ravel() for name in names])
+    labels = [raw for name in names if (raw := source.load(name).raw_label) is not None]
+    truth = np.concatenate([run.label_space.encode(raw).ravel() for raw in labels])
     exact = predicted["none"]
     console, table = Console(), Table("forward pass in", "labels as in float32, %", *GROUPS, "mIoU, %")
     of_row = np.asarray([*run.label_space.groups, ""])[np.where(truth < 0, -1, truth)]
