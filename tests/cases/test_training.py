@@ -1,5 +1,6 @@
 """Trainings of real people: nothing that was learned is lost, and what cannot be learned is refused."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -159,11 +160,22 @@ def test_a_signal_to_the_whole_group_saves_and_stops(
         "--out",
         str(tmp_path / "run"),
     ]
+
+    def hears() -> None:
+        """In the child: where the tests run in the background or under nohup, it would inherit deaf ears."""
+        signal.signal(getattr(signal, number), signal.default_int_handler)
+
     with (tmp_path / "log").open("w") as log:
-        child = subprocess.Popen(command, start_new_session=True, stdout=log, stderr=subprocess.STDOUT)
-    metrics, end = tmp_path / "run" / "metrics.jsonl", time.monotonic() + 120
-    while not (metrics.is_file() and metrics.read_text().count("\n") > 3) and time.monotonic() < end:
-        time.sleep(0.1)
-    os.killpg(child.pid, getattr(signal, number))
-    assert child.wait(60) == 130, (tmp_path / "log").read_text()
+        child = subprocess.Popen(
+            command, start_new_session=True, stdout=log, stderr=subprocess.STDOUT, preexec_fn=hears
+        )
+    try:
+        metrics, end = tmp_path / "run" / "metrics.jsonl", time.monotonic() + 120
+        while not (metrics.is_file() and metrics.read_text().count("\n") > 3) and time.monotonic() < end:
+            time.sleep(0.1)
+        os.killpg(child.pid, getattr(signal, number))
+        assert child.wait(60) == 130, (tmp_path / "log").read_text()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] >= 4
