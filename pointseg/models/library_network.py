@@ -102,9 +102,9 @@ class LibraryNetwork(nn.Module):
 
         Raises: see :meth:`prepared`.
         """
-        return self.features(self.prepared(images))
+        return self.features(self.in_range(images))
 
-    def prepared(self, images: Tensor) -> Tensor:
+    def in_range(self, images: Tensor) -> Tensor:
         """Images in the range that the weights expect.
 
         Raises:

@@ -186,7 +186,7 @@ class UPerNet(LibraryNetwork):
             self.inner_channels[AUXILIARY] = AUXILIARY_CHANNELS
 
     def rows(self, batch: ImageBatch) -> FeatureMap:
-        pyramid = self._pyramid(self.prepared(batch.images))
+        pyramid = self._pyramid(self.in_range(batch.images))
         last = FeatureMap.of(self._decoded(pyramid), batch.images)
         if not (self.training and self.inner_channels):
             return last
