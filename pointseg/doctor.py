@@ -13,6 +13,7 @@ from rich.table import Table
 
 import pointseg
 from pointseg.bench.main import describe
+from pointseg.core.destination import check_destination
 from pointseg.core.distributed import choose_device
 from pointseg.core.durable import write_json
 from pointseg.sparse import ENGINES, current_engine
@@ -48,6 +49,7 @@ def doctor(*, json_path: Path | None = None, console: Console | None = None) -> 
         (name -> None, or why it cannot run), ``auto`` (the engine it takes) and ``packages`` (name -> version
         or None) and ``notice`` (what keeps a GPU that is here from being used, or None).
     """
+    check_destination(json_path)
     console, device = console or Console(), choose_device("auto")
     findings: dict[str, Any] = {
         "pointseg": pointseg.__version__,

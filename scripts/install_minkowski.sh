@@ -128,10 +128,10 @@ build() {
 
   say "fetching the source"
   # pip asks setup.py for the metadata, and setup.py looks for a BLAS by a module that NumPy no longer has
-  # unless it is told.
+  # unless it is told. Where the package wheel is installed, older releases of pip tell it nothing but by PEP 517.
   printf 'MinkowskiEngine==%s --hash=sha256:%s --config-settings="%s" --config-settings="%s"\n' \
     "$VERSION" "$SHA256" --global-option=--blas=openblas --global-option=--cpu_only >"$work/wanted.txt"
-  PATH=$work/bin:$PATH pip download --no-deps --no-binary MinkowskiEngine --no-build-isolation \
+  PIP_USE_PEP517=1 PATH=$work/bin:$PATH pip download --no-deps --no-binary MinkowskiEngine --no-build-isolation \
     --require-hashes -d "$work" -r "$work/wanted.txt" >"$work/fetch.log" 2>&1 || {
     tail -n 20 "$work/fetch.log" >&2
     fail "the source of MinkowskiEngine $VERSION could not be fetched; is a package index within reach?"

@@ -28,6 +28,7 @@ from pointseg import (
 from pointseg.config import load_config
 from pointseg.experiment import Experiment
 from pointseg.scans.store import StoreWriter
+from pointseg.view.scene_view import SceneSummary, SceneView
 
 LABELS = LabelSpace("two", (3, 8), ("floor", "box"), ("", ""), ((90, 160, 90), (200, 60, 60)))
 
@@ -95,6 +96,27 @@ def test_what_a_notebook_shows_of_a_thing_is_short(folder: Path) -> None:
     assert repr(scene) == "Scene('b', 200 vertices: xyz_m, rgb, raw_label)"
     assert repr(run.label_space) == "LabelSpace('two', 2 classes)"
     assert repr(store).endswith("LabelSpace('two', 2 classes), scenes: train 1, val 1)")
+
+
+def test_a_notebook_shows_tables_and_pictures_whose_names_are_text(folder: Path) -> None:
+    from html.parser import HTMLParser
+
+    store = Store.open(folder / "store")
+    scene, hostile = store.load("b"), "<script>alert(1)</script>"
+    space = LabelSpace("two", store.label_space.raw_ids, (hostile, "b"), ("head", "tail"), ((1, 2, 3),) * 2)
+    view = SceneView.of(scene, space, predict_scene(load_run(folder / "run", device="cpu"), scene))
+    confusion = Confusion(2, [[3, 1, 0], [0, 2, 0]])
+    things = (space, scene, store, Report.from_confusion(confusion, space), view, SceneSummary.of(view))
+    pages = [thing._repr_html_() for thing in things]
+    for page in pages:
+        tags: list[str] = []
+        parser = HTMLParser()
+        parser.handle_starttag = lambda tag, attrs, tags=tags: tags.append(tag)  # type: ignore[method-assign]
+        parser.feed(page)
+        assert tags and "script" not in tags
+    assert "75.0" in pages[3]
+    assert pages[4].count('<img src="data:image/jpeg;base64,') == 4
+    assert all("\n" not in repr(thing) and len(repr(thing)) < 300 for thing in things)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -145,11 +145,20 @@ def test_an_own_key_may_repeat_one_of_a_merge(tmp_path: Path) -> None:
     assert (parts["b"].lr, parts["b"].momentum) == (2, 0.5)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_text_in_any_encoding_with_a_mark_is_read(encoding: str, tmp_path: Path) -> None:
-    mark = "\ufeff" if encoding == "utf-16-le" else ""
-    (tmp_path / "a.yaml").write_bytes((mark + "name: Äther\r\n").encode(encoding))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_text_with_or_without_a_mark_is_read(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes("name: Äther\r\n".encode(encoding))
     assert load_config(Settings, tmp_path / "a.yaml").name == "Äther"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_text_of_windows_tools_is_refused_by_name_with_the_way_out(
+    encoding: str, mark: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_bytes((mark + "name: Äther\r\n").encode(encoding))
+    with pytest.raises(ConfigError, match=r"a\.yaml: expected text in UTF-8; .*Out-File -Encoding utf8"):
+        load_config(Settings, tmp_path / "a.yaml")
 
 
 def test_text_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:

@@ -128,6 +128,18 @@ def test_a_file_may_name_shipped_recipes_and_methods_as_its_base(
     )
 
 
+def test_the_first_recipe_of_scannet200_is_cross_entropy_with_lovasz_and_nothing_else_changes() -> None:
+    plain, both = (load_experiment(f"scannet200/{name}") for name in ("spunet", "spunet_lovasz"))
+    assert types(plain) == {"main": "cross_entropy"}
+    assert types(both) == {"main": "cross_entropy", "lovasz": "lovasz"}
+    assert [loss.weight for loss in both.losses.values()] == [1.0, 1.0]
+    assert both.model_copy(update={"losses": plain.losses, "name": plain.name}) == plain
+    replaced = load_experiment("scannet200/spunet_lovasz", methods=["pat"])
+    assert types(replaced) == {"main": "pat", "lovasz": "lovasz"}
+    without = load_experiment("scannet200/spunet_lovasz", methods=["pat"], overrides=["losses.lovasz=null"])
+    assert types(without) == {"main": "pat"}
+
+
 def test_methods_compose() -> None:
     both = load_experiment("synthetic/demo", methods=["pat", "dropclass"])
     assert both == load_experiment(

@@ -14,6 +14,7 @@ from pointseg.bench.cases import TYPES, Case, engines_for
 from pointseg.bench.options import BenchOptions
 from pointseg.bench.plot import draw
 from pointseg.bench.rows import Measurements
+from pointseg.core.destination import check_destination
 from pointseg.core.distributed import choose_device
 from pointseg.core.durable import write_json
 from pointseg.core.memory import keep_freed_memory
@@ -48,6 +49,8 @@ def bench(
     """
     if unknown := [name for name in options.dtypes if name not in TYPES]:
         raise ValueError(f"unknown type {unknown[0]!r}; choose of {', '.join(TYPES)}.")
+    for path in (json_path, plot_path):
+        check_destination(path)
     if options.threads:
         torch.set_num_threads(options.threads)
     if options.keep_memory:

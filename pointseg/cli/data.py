@@ -33,11 +33,11 @@ def synthesize(
 def prepare(
     context: typer.Context,
     name: Annotated[
-        Literal["scannet", "custom", "nyu40", "check"],
+        Literal["scannet", "custom", "s3dis", "semantickitti", "nyu40", "check"],
         typer.Argument(help="What to do; NAME --help says more."),
     ],
 ) -> None:
-    """Raw data -> store: scannet, custom (anybody's clouds), nyu40; check verifies a store."""
+    """Raw data -> store; custom is for anybody's clouds, and check verifies a store."""
     from importlib import import_module
 
     main = import_module(f"pointseg.prepare.{name}").main

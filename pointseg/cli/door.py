@@ -15,6 +15,7 @@ INTERRUPTED = 130
 WAYS_OUT = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "your quota is used up: free some space, or write to another disk",
+    errno.EFBIG: "a limit (ulimit -f) or the file system allows no file of that size; write to another disk",
     errno.EROFS: "nothing can be written there; choose another folder",
     errno.EACCES: "you may not read or write there; choose another place, or change its permissions",
     errno.EPERM: "you may not do that there; choose another place, or change its permissions",

@@ -17,5 +17,5 @@ Amp: TypeAlias = Annotated[
 ]
 Views: TypeAlias = Annotated[int, typer.Option(min=1, max=8, help="Test-time views.")]
 ConfiguredViews: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Test-time views; as configured if not given.")
+    int | None, typer.Option(min=1, max=8, help="Test-time views; as configured if not given.")
 ]

@@ -1,4 +1,4 @@
-"""Verbs that predict: predict, submit, check-submission, visualise."""
+"""Verbs that predict: predict, submit, check-submission, visualise, view."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def predict(
     device: Device = "auto",
     engine: Engine = None,
     amp: Amp = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Unit of the positions: m, cm, mm, km, ft, us-ft or in.")
+    ] = None,
 ) -> None:
     """Label any cloud of points with a trained run."""
     from rich.console import Console
@@ -44,6 +47,7 @@ def predict(
         device=device,
         engine=engine,
         amp=amp,
+        unit=unit,
         console=Console(),
     )
 
@@ -146,3 +150,49 @@ def visualise(
     )
     for path in written:
         console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def view(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="STORE|RUN...", help="Runs (predictions), a store (truth only), or both."),
+    ],
+    split: Annotated[str, typer.Option(help="Split of the data.")] = "val",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Port on 127.0.0.1; the first free one from 8770 on if not given."
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the gallery as pages into this folder instead of serving it.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser where there is a display.")] = True,
+    views: Views = 1,
+    checkpoint: Checkpoint = "best",
+    data: Data = None,
+    device: Device = "auto",
+    engine: Engine = None,
+) -> None:
+    """Browse scenes or images with truth, predictions and errors; several runs side by side.
+
+    Nobody but this machine can open it; from another one, go through ssh -L 8770:localhost:8770.
+    """
+    from rich.console import Console
+
+    from pointseg.view.gallery.view import view_gallery
+
+    view_gallery(
+        sources,
+        split=split,
+        port=port,
+        export=export,
+        browser=browser,
+        store=data,
+        views=views,
+        checkpoint=checkpoint,
+        device=device,
+        engine=engine,
+        console=Console(),
+    )

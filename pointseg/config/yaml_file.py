@@ -1,4 +1,4 @@
-"""YAML as people write it: any Unicode encoding with a byte-order mark, and no key given twice."""
+"""YAML as people write it: UTF-8 with or without a byte-order mark, and no key given twice."""
 
 from __future__ import annotations
 
@@ -12,14 +12,8 @@ import yaml
 
 from pointseg.config.model import ConfigError
 
-#: Byte-order marks; UTF-32 is looked for first, as its mark begins with that of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+#: Byte-order marks of other encodings. All text files of pointseg are UTF-8, these like the tables and lists.
+_FOREIGN_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 class _DoubledKeyError(yaml.YAMLError):
@@ -67,9 +61,15 @@ def read_mapping(path: Path) -> dict[str, Any]:
         OSError: if it cannot be read.
     """
     content = path.read_bytes()
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    if content and not content.strip(b"\0"):
+        raise ConfigError(f"{path}: it holds zeros alone, as after a power cut; write it again.")
+    if content.startswith(_FOREIGN_MARKS) or b"\0" in content[:4]:
+        raise ConfigError(
+            f"{path}: expected text in UTF-8; this is UTF-16 or UTF-32, as PowerShell's > writes it. "
+            "Save it as UTF-8 (PowerShell: | Out-File -Encoding utf8 FILE)."
+        )
     try:
-        data = parse(content.decode(encoding))
+        data = parse(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not text in UTF-8; save it again in this encoding.") from None
     except _DoubledKeyError as error:

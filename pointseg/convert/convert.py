@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,15 @@ from rich.console import Console
 from pointseg.config import load_config
 from pointseg.convert.public_layout import LAYOUTS, Origin
 from pointseg.convert.weights import PublicWeights, read_public, write_public
+from pointseg.core.destination import check_destination, check_destination_folder, naming
 from pointseg.core.durable import writing
 from pointseg.core.label_sets import find_label_space
 from pointseg.core.labels import LabelSpace
 from pointseg.experiment import Experiment
+from pointseg.formats.text import impostor, unreadable
 from pointseg.models.heads import LinearHead
 from pointseg.models.minkunet import MinkUNetConfig
-from pointseg.runs.checkpoint import load_run, save_checkpoint
+from pointseg.runs.checkpoint import BAD_CHECKPOINT, load_run, save_checkpoint
 from pointseg.runs.folder import RunFolder
 from pointseg.scans.dataset import StoreData
 from pointseg.scans.features import COLOR_SCALES, WIDTHS, check_features
@@ -66,6 +67,7 @@ def convert(
         FileExistsError: if ``out`` holds a run.
         ValueError: if the checkpoint is no such network, or labels or features do not fit it.
     """
+    check_destination_folder(out)
     folder = RunFolder(out)
     if folder.config.exists():
         raise FileExistsError(f"{out} holds a run already; choose a new folder.")
@@ -98,6 +100,7 @@ def export(
     """
     if out.exists():
         raise FileExistsError(f"{out} exists; choose another name.")
+    check_destination(out)
     trained = load_run(run, device="cpu")
     head = trained.segmenter.head
     model = trained.experiment.model
@@ -106,7 +109,7 @@ def export(
     if not isinstance(head, LinearHead):
         raise ValueError(f"{run}: only a linear classifier can be written; this run has another head.")
     state = write_public(trained.segmenter.backbone, head.classifier.state_dict(), origin)
-    with writing(out) as stream:
+    with naming(out), writing(out) as stream:
         torch.save({"state_dict": state}, stream)
     if console is not None:
         options = model.resolved()
@@ -126,16 +129,22 @@ def read_weights(path: Path) -> Mapping[str, Any]:
         raise FileNotFoundError(f"{path}: no such checkpoint.")
     if path.suffix == ".safetensors":
         try:
+            from safetensors import SafetensorError
             from safetensors.torch import load_file
         except ImportError:
             raise ValueError(f"{path}: to read it, `pip install safetensors`.") from None
-        loaded: Mapping[str, Any] = load_file(path)
+        try:
+            loaded: Mapping[str, Any] = load_file(path)
+        except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:
+            raise unreadable(path, "safetensors", f"{error}; was it downloaded whole?") from None
         return loaded
     try:
         with torch.serialization.safe_globals(_plain_types()):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
+    except (*BAD_CHECKPOINT, OSError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        if impostor(path):
+            raise unreadable(path, "a checkpoint", reason) from None
         raise ValueError(
             f"{path}: not readable as data alone ({reason}). If you trust the file, keep its weights only: "
             "torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)."

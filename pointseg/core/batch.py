@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from pointseg.core.held import Holder
 from pointseg.core.prediction import Prediction
 from pointseg.core.rows import MAIN, Supervised, drop_unlabelled
 
@@ -57,8 +58,17 @@ class Batch(Protocol):
     @property
     def num_rows(self) -> int: ...
 
+    def rows_of_samples(self) -> list[int]:
+        """B numbers of rows, those of a scene or image lying together; scenes wait for the device."""
+        ...
+
     def supervise(
-        self, prediction: Prediction, progress: float = 0.0, *, features: bool = True
+        self,
+        prediction: Prediction,
+        progress: float = 0.0,
+        *,
+        features: bool = True,
+        table: Tensor | None = None,
     ) -> Supervised:
         """The labelled rows of the main head's prediction, laid out as this batch.
 
@@ -66,6 +76,7 @@ class Batch(Protocol):
             prediction: the network's.
             progress: share of the training that is done.
             features: whether anybody will look at the features; without them the rows have none, (L, 0).
+            table: (T, M) int32 rows around each row, see Surroundings.of, where anybody looks there.
         """
         ...
 
@@ -86,11 +97,17 @@ def labels_of(batch: Batch, head: str) -> Tensor:
 
 
 def supervise(
-    batch: Batch, prediction: Prediction, head: str, progress: float = 0.0, *, features: bool = True
+    batch: Batch,
+    prediction: Prediction,
+    head: str,
+    progress: float = 0.0,
+    *,
+    features: bool = True,
+    table: Tensor | None = None,
 ) -> Supervised:
     """The labelled rows of the prediction of one head, main or other; see :class:`Batch`."""
     if head == MAIN:
-        return batch.supervise(prediction, progress, features=features)
+        return batch.supervise(prediction, progress, features=features, table=table)
     of_head = prediction.others[head]
     return drop_unlabelled(
         of_head.branches,
@@ -101,6 +118,7 @@ def supervise(
         classifier_weight=of_head.classifier_weight,
         progress=progress,
         labelled=batch.others[head].rows,
+        table=table,
     )
 
 
@@ -122,6 +140,7 @@ class SceneBatch:
         num_points: B numbers of input points; they cut ``inverse`` into scenes.
         labelled: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
         others: labels of the network's other heads, by the head's name.
+        geometry: what a network has made of ``coords`` beforehand; None to make it when it is needed.
     """
 
     coords: Tensor
@@ -132,6 +151,7 @@ class SceneBatch:
     num_points: tuple[int, ...] = ()
     labelled: Tensor | None = None
     others: Mapping[str, Labels] = field(default_factory=dict)
+    geometry: Holder | None = None
 
     @property
     def num_samples(self) -> int:
@@ -149,8 +169,20 @@ class SceneBatch:
     def num_rows(self) -> int:
         return self.num_voxels
 
+    def rows_of_samples(self) -> list[int]:
+        """Voxels of each scene; the host waits for them."""
+        sizes = self.coords.new_zeros(self.num_samples, dtype=torch.int64)
+        ones = torch.ones_like(sizes[:1]).expand(self.num_voxels)
+        found: list[int] = sizes.index_add_(0, self.sample, ones).tolist()
+        return found
+
     def supervise(
-        self, prediction: Prediction, progress: float = 0.0, *, features: bool = True
+        self,
+        prediction: Prediction,
+        progress: float = 0.0,
+        *,
+        features: bool = True,
+        table: Tensor | None = None,
     ) -> Supervised:
         """The labelled rows of a prediction laid out as this batch."""
         return drop_unlabelled(
@@ -162,6 +194,7 @@ class SceneBatch:
             classifier_weight=prediction.classifier_weight,
             progress=progress,
             labelled=self.labelled,
+            table=table,
         )
 
     def to_points(self, values: Tensor) -> tuple[Tensor, ...]:
@@ -184,12 +217,14 @@ class ImageBatch:
         pixel_labels: (B, H, W) int64 train index or IGNORE.
         names: B names.
         others: labels of the network's other heads, by the head's name.
+        labelled: (L,) int64 rows with a class, where they were found beforehand; None to find them later.
     """
 
     images: Tensor
     pixel_labels: Tensor
     names: tuple[str, ...]
     others: Mapping[str, Labels] = field(default_factory=dict)
+    labelled: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
@@ -208,8 +243,17 @@ class ImageBatch:
     def num_rows(self) -> int:
         return self.pixel_labels.numel()
 
+    def rows_of_samples(self) -> list[int]:
+        """Pixels of each image."""
+        return [self.pixel_labels[0].numel()] * self.num_samples
+
     def supervise(
-        self, prediction: Prediction, progress: float = 0.0, *, features: bool = True
+        self,
+        prediction: Prediction,
+        progress: float = 0.0,
+        *,
+        features: bool = True,
+        table: Tensor | None = None,
     ) -> Supervised:
         """The labelled pixels of a prediction of one row a pixel."""
         return drop_unlabelled(
@@ -220,4 +264,6 @@ class ImageBatch:
             features=_features(prediction, features),
             classifier_weight=prediction.classifier_weight,
             progress=progress,
+            table=table,
+            labelled=self.labelled,
         )

@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pointseg.core.synced_norm import synchronised
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -78,12 +80,12 @@ class Processes:
         return DistributedDataParallel(module)
 
     def synchronise_norms(self, network: nn.Module) -> tuple[nn.Module, str]:
-        """The network with BatchNorm statistics over all processes, where torch can; and a notice, or ""."""
+        """The network with BatchNorm statistics over all processes, on GPUs; and a notice, or ""."""
         if self.world == 1:
             return network, ""
         if self.device.type != "cuda":
-            return network, "BatchNorm is not synchronised between processes: torch can do so on GPUs only."
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network), ""
+            return network, "BatchNorm is not synchronised between processes on CPUs, only on GPUs."
+        return synchronised(network), ""
 
 
 def choose_device(device: str) -> torch.device:

@@ -90,6 +90,11 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def is_partial(path: Path, name: str) -> bool:
+    """Whether this is what a killed writer has left of the file ``name``."""
+    return path.name.startswith(f".{name}.") and path.name.endswith(PARTIAL)
+
+
 def remove_partials(folder: Path) -> None:
     """Remove the temporary files of writers that were killed; for folders with one writer at a time."""
     for left in folder.glob(f".*{PARTIAL}"):

@@ -13,6 +13,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.notebook import html_table
+from pointseg.core.words import counted
+
 #: Train index of a row without a usable label. torch.nn.functional.cross_entropy ignores it by default.
 IGNORE = -100
 
@@ -69,7 +72,12 @@ class LabelSpace:
             raise ValueError(f"Label set {self.name!r}: unknown groups {sorted(unknown)}; expected {GROUPS}.")
 
     def __repr__(self) -> str:
-        return f"LabelSpace({self.name!r}, {self.num_classes} classes)"
+        return f"LabelSpace({self.name!r}, {counted(self.num_classes, 'classes')})"
+
+    def _repr_html_(self) -> str:
+        rows = list(zip(self.names, self.raw_ids, range(self.num_classes), self.groups, strict=True))
+        headings = ("class", "raw id", "train index", "group")
+        return html_table(repr(self), headings, rows, swatches=self.colors)
 
     @property
     def num_classes(self) -> int:
@@ -161,12 +169,15 @@ def id_counts(raw: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.
 
 
 def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
-    """``count`` colours that neighbours in the list do not share: golden-angle hues in three lightnesses."""
+    """``count`` colours that neighbours in the list do not share: golden-angle hues in three lightnesses.
+
+    Hues next to red are left out: red says that something is wrong.
+    """
     import colorsys
 
     colors = []
     for i in range(count):
-        hue = (i * 0.61803398875) % 1.0
+        hue = 0.06 + 0.87 * ((0.3 + i * 0.61803398875) % 1.0)
         lightness, saturation = ((0.55, 0.65), (0.40, 0.75), (0.70, 0.55))[i % 3]
         r, g, b = colorsys.hls_to_rgb(hue, lightness, saturation)
         colors.append((round(r * 255), round(g * 255), round(b * 255)))

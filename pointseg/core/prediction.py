@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,11 +22,13 @@ class FeatureMap:
         rows: (B * h * w, D) features.
         grid: (B, h, w).
         size: (H, W) of the images.
+        inner: further maps of the same images from within the network, by name, for heads that read them.
     """
 
     rows: Tensor
     grid: tuple[int, int, int]
     size: tuple[int, int]
+    inner: Mapping[str, FeatureMap] = field(default_factory=dict)
 
     @classmethod
     def of(cls, features: Tensor, images: Tensor) -> FeatureMap:
@@ -33,6 +36,20 @@ class FeatureMap:
         count, channels, height, width = features.shape
         rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
         return cls(rows, (count, height, width), (images.shape[-2], images.shape[-1]))
+
+    def rows_of_images(self) -> list[int]:
+        """B numbers of rows."""
+        count, height, width = self.grid
+        return [height * width] * count
+
+    def reduced(self, values: Tensor) -> Tensor:
+        """(B * H * W,) values of pixels, such as labels, as (B * h * w,): those nearest to the rows."""
+        count, *grid = self.grid
+        y, x = (
+            (torch.arange(small, device=values.device) * large).div(small, rounding_mode="floor")
+            for small, large in zip(grid, self.size, strict=True)
+        )
+        return values.view(count, *self.size)[:, y[:, None], x].flatten()
 
     def enlarged(self, rows: Tensor) -> Tensor:
         """(B * h * w, C) values, scores or features, as (B * H * W, C): bilinear, one row a pixel."""
@@ -95,11 +112,40 @@ class ScenePrediction:
         name: name of the scene.
         train_index: (P,) int64 most probable class.
         confidence: (P,) float32 its probability, averaged over the test-time views.
+        top_index: (P, n) int64 the n most probable classes, the first one first; None unless asked for.
+        top_probability: (P, n) float32 their probabilities.
     """
 
     name: str
     train_index: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
+    top_index: npt.NDArray[np.int64] | None = None
+    top_probability: npt.NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"ScenePrediction({self.name!r}, {len(self.train_index)} vertices)"
+
+    @classmethod
+    def ranked(
+        cls, name: str, index: npt.NDArray[np.int64], probability: npt.NDArray[np.float32]
+    ) -> ScenePrediction:
+        """That of the (P, n) most probable classes and their probabilities, the most probable one first."""
+        first, confidence = np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(probability[:, 0])
+        if index.shape[1] < 2:
+            return cls(name, first, confidence)
+        return cls(name, first, confidence, index, probability)
+
+
+def most_probable(probabilities: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Values and indices, (N, n), of the largest of (N, K) values in each row, n = min(count, K); falling.
+
+    The first is the one that ``max`` finds, also where several are equal, so that a prediction does not
+    depend on how many classes were asked for.
+    """
+    best, winner = probabilities.max(dim=1, keepdim=True)
+    if count < 2 or probabilities.shape[1] < 2:
+        return best, winner
+    marked = probabilities.scatter(1, winner, float("inf"))
+    values, indices = marked.topk(min(count, probabilities.shape[1]), dim=1)
+    values[:, :1] = best
+    return values, indices

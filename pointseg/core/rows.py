@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pointseg.core.labels import IGNORE
+from pointseg.core.surroundings import Surroundings
 from pointseg.core.take import take_rows
 
 __all__ = ["IGNORE", "MAIN", "Branch", "Supervised", "drop_unlabelled"]
@@ -24,7 +25,8 @@ class Branch:
 
     Args:
         logits: class scores before softmax, laid out as its prediction or as its rows.
-        weight: of this branch's classification loss; the weights of a prediction add up to one.
+        weight: of this branch's classification loss; those of a prediction add up to one, unless the authors
+            of its head add up whole losses.
         ignored: (M,) int64 train indices whose rows this branch's loss leaves out; None for none.
     """
 
@@ -45,6 +47,7 @@ class Supervised:
         features: (N, D) embedding just before the classifier.
         classifier_weight: (K, D) weight of the linear classifier, or None where there is none.
         progress: share of the training that is done, in [0, 1].
+        surroundings: what lies around each row, where a loss asks for it, or None.
     """
 
     branches: tuple[Branch, ...]
@@ -54,6 +57,7 @@ class Supervised:
     features: Tensor
     classifier_weight: Tensor | None = None
     progress: float = 0.0
+    surroundings: Surroundings | None = None
 
     @property
     def logits(self) -> Tensor:
@@ -86,11 +90,13 @@ def drop_unlabelled(
     classifier_weight: Tensor | None = None,
     progress: float = 0.0,
     labelled: Tensor | None = None,
+    table: Tensor | None = None,
 ) -> Supervised:
     """Keep the rows whose label is not IGNORE: the one place where unlabelled rows leave the computation.
 
     Args: see :class:`Supervised`; here ``labels`` may hold IGNORE. ``labelled`` are the rows to keep, where
-    they are known and their labels checked: finding them waits for the device.
+    they are known and their labels checked: finding them waits for the device. ``table`` (T, M) says which
+    rows lie around each, see Surroundings.of, where a loss asks for it.
 
     Raises:
         ValueError: if a label is neither IGNORE nor one of the K classes.
@@ -104,6 +110,7 @@ def drop_unlabelled(
         features=take_rows(features, rows),
         classifier_weight=classifier_weight,
         progress=progress,
+        surroundings=None if table is None else Surroundings.of(table, rows),
     )
 
 

@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.notebook import html_table
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -20,6 +22,8 @@ class Scene:
         normal: (P, 3) float32 unit normals (zero where undefined), or None.
         raw_label: (P,) int32 raw ids, or None where the scan is not labelled.
         instance: (P,) int32 object numbers, -1 for no object, or None.
+        offset_m: what was taken from the positions of a map to bring them near the origin; added back, they
+            are what the source of the scan says, in metres.
     """
 
     #: What its parts are called.
@@ -31,6 +35,7 @@ class Scene:
     normal: npt.NDArray[np.float32] | None = None
     raw_label: npt.NDArray[np.int32] | None = None
     instance: npt.NDArray[np.int32] | None = None
+    offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.xyz_m.ndim != 2 or self.xyz_m.shape[1] != 3:
@@ -49,6 +54,13 @@ class Scene:
         optional = ("rgb", "normal", "raw_label", "instance")
         held = ["xyz_m", *(name for name in optional if getattr(self, name) is not None)]
         return f"Scene({self.name!r}, {self.num_vertices} vertices: {', '.join(held)})"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for number, axis in enumerate("xyz" if self.num_vertices else ""):
+            low, high = float(self.xyz_m[:, number].min()), float(self.xyz_m[:, number].max())
+            rows.append((axis, f"{low:.2f}", f"{high:.2f}", f"{high - low:.2f}"))
+        return html_table(repr(self), ("axis", "from, m", "to, m", "extent, m"), rows)
 
     @property
     def num_vertices(self) -> int:

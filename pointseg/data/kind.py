@@ -53,7 +53,7 @@ class Pipeline(Protocol):
         ...
 
     def predict(
-        self, network: nn.Module, scene: Any, *, views: int, max_tile_points: int | None
+        self, network: nn.Module, scene: Any, *, views: int, max_tile_points: int | None, top: int = 1
     ) -> ScenePrediction:
         """The prediction for every row of one member; ``network`` is in evaluation mode.
 
@@ -62,6 +62,7 @@ class Pipeline(Protocol):
             scene: a scene or image.
             views: test-time views, 1..NUM_VIEWS.
             max_tile_points: rows that may be predicted at once, where the kind can be cut; None never cuts.
+            top: from 2 on, this many most probable classes of every row are given too.
         """
         ...
 
@@ -72,12 +73,16 @@ class DataFile(Protocol):
     Attributes:
         unit: what people call its rows: points, pixels.
         scene: the member.
+        remarks: what is doubtful about the file, for people.
     """
 
     unit: ClassVar[str]
 
     @property
     def scene(self) -> Any: ...
+
+    @property
+    def remarks(self) -> tuple[str, ...]: ...
 
     def write_labelled(
         self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool
@@ -126,12 +131,14 @@ class Kind(Config):
         file_suffixes: what files of single members end with.
         labelled_suffix: what a labelled file ends with.
         checker: the class that checks submissions, a :class:`SubmissionChecker`.
+        more_rows: the setting that gives the deepest level of a network more rows, for messages.
     """
 
     kind: ClassVar[str]
     file_suffixes: ClassVar[tuple[str, ...]]
     labelled_suffix: ClassVar[str]
     checker: ClassVar[Any]
+    more_rows: ClassVar[str]
 
     path: Path
     train_split: str = "train"
@@ -160,6 +167,14 @@ class Kind(Config):
     def check(self, augment: Sequence[Any], mix3d_p: float) -> None:
         """Raises ValueError for settings of the training that this kind cannot follow."""
 
+    def check_scenes(self, store: Any, names: Sequence[str]) -> list[str]:
+        """Look at members before the first step, as far as that is quick; what the user ought to know.
+
+        Raises:
+            ValueError: naming one that cannot be used, which would end a training only when it is its turn.
+        """
+        return []
+
     @abstractmethod
     def build_reader(self, store: Any, names: Sequence[str], *, seed: int) -> SceneReader:
         """What loader workers do with the data set that :meth:`open` gave.
@@ -180,12 +195,17 @@ class Kind(Config):
         """What makes batches on a device."""
 
     @abstractmethod
-    def read_file(self, path: Path) -> DataFile:
+    def read_file(self, path: Path, *, unit: str | None = None, want_labels: bool = False) -> DataFile:
         """A single file, with what the network wants to see of it.
+
+        Args:
+            path: the file.
+            unit: unit of the positions, for kinds that have some; what the file says if None.
+            want_labels: whether its labels are wanted too, where a file of this kind may have some.
 
         Raises:
             FileNotFoundError: if there is none.
-            ValueError: if it cannot be read.
+            ValueError: if it cannot be read, or a unit is given and nothing has one.
         """
 
     @abstractmethod
@@ -212,6 +232,8 @@ class Kind(Config):
 
     def check_file_name(self, path: Path) -> None:
         """Raises ValueError for a file that is none of this kind by its name."""
+        if path.is_dir():
+            raise ValueError(f"{path}: this is a folder; give one file of {self.kind}.")
         if path.suffix.lower() not in self.file_suffixes:
             raise ValueError(
                 f"{path}: this run was trained on {self.kind} and cannot read "

@@ -12,6 +12,7 @@ import torch
 from pointseg.core.derived_labels import DerivedLabels
 from pointseg.core.labels import LabelSpace
 from pointseg.core.member import Member
+from pointseg.core.notebook import html_table
 from pointseg.core.scene import Scene
 from pointseg.core.statistics import ClassStatistics
 
@@ -37,6 +38,13 @@ class Source:
     def __repr__(self) -> str:
         splits = ", ".join(f"{name} {len(names)}" for name, names in self.splits().items())
         return f"{type(self).__name__}({str(self.path)!r}, {self.label_space!r}, {self.members}: {splits})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (split, f"{len(names):,}", f"{sum(self.num_vertices(name) for name in names):,}")
+            for split, names in self.splits().items()
+        ]
+        return html_table(repr(self), ("split", self.members, self.unit), rows)
 
     def has_labels(self, name: str) -> bool:
         """Whether a scene or image is labelled."""

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pointseg.core.destination import check_destination, check_destination_folder
 from pointseg.core.durable import write_json
 from pointseg.core.member import Member
 from pointseg.core.memory import keep_freed_memory
@@ -29,7 +30,7 @@ from pointseg.evaluation.report import Report, print_report
 from pointseg.formats.label_text import write_labels
 from pointseg.models.precision import Amp
 from pointseg.models.segmenter import HeadView
-from pointseg.prediction.predict import predict_scenes
+from pointseg.prediction.predict import check_views, predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run
 
 
@@ -57,6 +58,9 @@ class Evaluation:
 
     def __repr__(self) -> str:
         return f"Evaluation({len(self.scenes)} scenes, {self.views} views, step {self.step}: {self.report!r})"
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
 
     def to_dict(self) -> dict[str, Any]:
         heads = {name: report.to_dict() for name, report in self.heads.items()}
@@ -109,6 +113,9 @@ def evaluate(
     Raises:
         ValueError: if the split has no labels, or the store another label set than the run.
     """
+    check_views(views)
+    check_destination(json_path)
+    check_destination_folder(save_text)
     run = load_run(
         run_folder,
         checkpoint=checkpoint,
@@ -133,7 +140,7 @@ def evaluate(
         )
     views = views or run.experiment.evaluate.views
     confusion = Confusion(run.label_space.num_classes)
-    derived = run.experiment.derived_labels(run.label_space)
+    derived = run.experiment.evaluated_labels(run.label_space)
     others = {head: Confusion(labels.space.num_classes) for head, labels in derived.items()}
     watch = CollapseWatch(run.segmenter, run.label_space, run.device)
     with watch.watching():

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pointseg.core.labels import GROUPS, LabelSpace
+from pointseg.core.notebook import html_table, share
 from pointseg.evaluation.confusion import Confusion
 
 #: The three conventions and what each averages over.
@@ -90,6 +91,19 @@ class Report:
     def __repr__(self) -> str:
         means = ("-" if self.miou[c] is None else f"{100 * (self.miou[c] or 0):.2f}" for c in CONVENTIONS)
         return f"Report(mIoU {' / '.join(means)} %, {' / '.join(CONVENTIONS)})"
+
+    def _repr_html_(self) -> str:
+        means = {"mIoU": self.miou, **self.groups()}
+        shares = [(name, *(share(mean[c]) for c in CONVENTIONS)) for name, mean in means.items()]
+        space, truth = self.label_space, self.confusion.truth
+        order = sorted(range(space.num_classes), key=lambda c: (-int(truth[c]), c))
+        rows = []
+        for c in order:
+            iou = None if np.isnan(self.iou[c]) else float(self.iou[c])
+            rows.append((space.names[c], space.groups[c], f"{int(truth[c]):,}", share(iou)))
+        headings, swatches = ("class", "group", "vertices", "IoU, %"), [space.colors[c] for c in order]
+        of_classes = html_table("Classes", headings, rows, swatches=swatches)
+        return html_table("Mean IoU, %", ("", *CONVENTIONS), shares) + of_classes
 
     @classmethod
     def from_confusion(cls, confusion: Confusion, label_space: LabelSpace) -> Report:

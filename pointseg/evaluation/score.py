@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from pointseg.core.destination import check_destination
 from pointseg.core.durable import write_json
 from pointseg.core.label_sets import find_label_space
 from pointseg.core.labels import LabelSpace
@@ -160,6 +161,7 @@ def score(
     classes: bool = False,
 ) -> Score:
     """The verb: score two folders, print the report and write it as JSON."""
+    check_destination(json_path)
     label_space = find_label_space(labels)
     stderr = Console(stderr=True)
     with Progress(console=stderr, transient=True) as progress:

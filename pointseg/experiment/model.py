@@ -121,6 +121,7 @@ class Experiment(Config):
         if any(name == MAIN or "." in name or not name for name in self.heads):
             raise ValueError(f"heads: names must not be empty or hold a dot, and {MAIN!r} is that of `head`")
         self._check_losses_of_heads()
+        self._check_inner_features()
         for name, loss in self.losses.items():
             head = getattr(self.all_heads[loss.head], "type", None)
             if loss.needs_head not in (None, head):
@@ -178,6 +179,24 @@ class Experiment(Config):
                     f"loss, such as {like}"
                 )
 
+    def _check_inner_features(self) -> None:
+        given, read = (
+            set(self.model.inner_features()),
+            {other.reads for other in self.heads.values()} - {None},
+        )
+        model = self.model.type  # type: ignore[attr-defined]
+        if missing := sorted(read - given):  # type: ignore[type-var]
+            raise ValueError(
+                f"heads: model {model} gives no inner features {missing[0]!r} as it is set; it gives "
+                f"{', '.join(sorted(given)) or 'none'}. For upernet set model.auxiliary=true"
+            )
+        if idle := sorted(given - read):
+            raise ValueError(
+                f"model: nothing reads the inner features {idle[0]!r}; add heads: {{{idle[0]}: {{reads: "
+                f"{idle[0]}}}}} with a loss, such as losses: {{{idle[0]}: {{type: cross_entropy, head: "
+                f"{idle[0]}, weight: 0.4}}}}"
+            )
+
     @property
     def all_heads(self) -> dict[str, HeadConfig]:
         """Options of all heads by name, the main one first."""
@@ -198,6 +217,11 @@ class Experiment(Config):
         """The labels of the heads beside the main one, from those of the data."""
         return {name: other.derived(name, label_space) for name, other in self.heads.items()}
 
+    def evaluated_labels(self, label_space: LabelSpace) -> dict[str, DerivedLabels]:
+        """Those of the heads that say something in evaluation mode."""
+        found = self.derived_labels(label_space)
+        return {name: labels for name, labels in found.items() if self.heads[name].reads is None}
+
     def build_pipeline(self, label_space: LabelSpace, device: torch.device | str) -> Pipeline:
         """What makes batches on a device."""
         return self.data.build_pipeline(label_space, device, augment=self.augment, mix3d_p=self.mix3d_p)
@@ -216,7 +240,9 @@ class Experiment(Config):
             ValueError: if logits are to be adjusted and no counts are given, or a classifier normalised that
                 is not linear.
         """
-        others = {name: (other.space(name).num_classes, other.head) for name, other in self.heads.items()}
+        others = {
+            name: (other.num_classes(name, num_classes), other.head) for name, other in self.heads.items()
+        }
         segmenter = Segmenter(
             self.model.build(in_channels),
             num_classes,
@@ -224,6 +250,7 @@ class Experiment(Config):
             engine=self.engine,
             precision=Precision(self.evaluate.amp, self.evaluate.tf32),
             others=others,
+            reads={name: other.reads for name, other in self.heads.items() if other.reads is not None},
         )
         if self.evaluate.tau_normalisation:
             segmenter.head.normalise_classifier(self.evaluate.tau_normalisation)

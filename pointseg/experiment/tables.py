@@ -16,6 +16,7 @@ from pointseg.losses.base import LossConfig
 from pointseg.losses.blv import BalancingLogitVariationConfig
 from pointseg.losses.ceco import CenterCollapseConfig
 from pointseg.losses.class_mean import ClassMeanConfig
+from pointseg.losses.context_distillation import ContextDistillationConfig
 from pointseg.losses.cross_entropy import CrossEntropyConfig
 from pointseg.losses.dice import DiceConfig
 from pointseg.losses.dot_regression import DotRegressionConfig
@@ -25,15 +26,19 @@ from pointseg.losses.ignored_probability import IgnoredProbabilityConfig
 from pointseg.losses.ldam import LDAMConfig
 from pointseg.losses.logit_adjustment import BalancedSoftmaxConfig, LogitAdjustmentConfig
 from pointseg.losses.lovasz import LovaszConfig
+from pointseg.losses.pixel_contrast import PixelContrastConfig
 from pointseg.losses.recall import RecallConfig
 from pointseg.losses.region_classifier import RegionClassifierConfig
 from pointseg.losses.seesaw import SeesawConfig
+from pointseg.losses.spatial_balance import SpatialClassBalancedConfig
 from pointseg.losses.tilted import TiltedCrossEntropyConfig
 from pointseg.losses.top_k import TopKConfig
 from pointseg.losses.weight_constraint import WeightConstraintConfig
 from pointseg.models.backbone import BackboneConfig
+from pointseg.models.context_aware import ContextAwareHeadConfig
 from pointseg.models.cosine import CosineHeadConfig
 from pointseg.models.deeplabv3plus import DeepLabV3PlusConfig
+from pointseg.models.efficientnet_unet import EfficientUNetConfig
 from pointseg.models.etf import ETFHeadConfig
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
 from pointseg.models.image_unet import ImageUNetConfig
@@ -56,6 +61,7 @@ DATASETS: dict[str, type[Kind]] = {"store": StoreData, "images": ImageData}
 BACKBONES: dict[str, type[BackboneConfig]] = {
     "minkunet": MinkUNetConfig,
     "image_unet": ImageUNetConfig,
+    "efficientnet_unet": EfficientUNetConfig,
     "segformer": SegformerConfig,
     "upernet": UPerNetConfig,
     "deeplabv3plus": DeepLabV3PlusConfig,
@@ -65,6 +71,7 @@ HEADS: dict[str, type[HeadConfig]] = {
     "cosine": CosineHeadConfig,
     "etf": ETFHeadConfig,
     "class_suppression": ClassSuppressionHeadConfig,
+    "context_aware": ContextAwareHeadConfig,
 }
 LOSSES: dict[str, type[LossConfig]] = {
     "cross_entropy": CrossEntropyConfig,
@@ -74,6 +81,7 @@ LOSSES: dict[str, type[LossConfig]] = {
     "pat": PixelAdaptiveConfig,
     "auc": SquareAUCConfig,
     "balanced_softmax": BalancedSoftmaxConfig,
+    "context_distillation": ContextDistillationConfig,
     "blv": BalancingLogitVariationConfig,
     "dice": DiceConfig,
     "dot_regression": DotRegressionConfig,
@@ -83,9 +91,11 @@ LOSSES: dict[str, type[LossConfig]] = {
     "ldam": LDAMConfig,
     "logit_adjustment": LogitAdjustmentConfig,
     "lovasz": LovaszConfig,
+    "pixel_contrast": PixelContrastConfig,
     "recall": RecallConfig,
     "region_classifier": RegionClassifierConfig,
     "seesaw": SeesawConfig,
+    "spatial_class_balanced": SpatialClassBalancedConfig,
     "top_k": TopKConfig,
     "weight_constraint": WeightConstraintConfig,
 }

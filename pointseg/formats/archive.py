@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import stat
 import zipfile
@@ -14,8 +15,38 @@ from pointseg.core.durable import writing
 #: What zipfile raises for an archive, and for a member, that it cannot read; NotImplementedError stands for
 #: a version or a compression of zip that it does not know.
 BAD_ARCHIVE = (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError)
-BAD_MEMBER = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError)
+BAD_MEMBER = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+)
 _PLAIN_NAME = re.compile(r"\w[\w.-]*")
+_METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 9: "deflate64", 93: "Zstandard", 95: "xz"}
+
+
+def foreign_method(member: zipfile.ZipInfo) -> str | None:
+    """The compression of a member, if it is one that test servers need not read."""
+    if member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return None
+    return _METHODS.get(member.compress_type, f"method {member.compress_type}")
+
+
+def check_names(path: Path, names: Iterable[str], suffix: str) -> None:
+    """Whether an archive can hold a file of each name at its root; to be asked before the work is done.
+
+    Raises:
+        ValueError: naming those that it cannot.
+    """
+    odd = [name for name in names if not _PLAIN_NAME.fullmatch(f"{name}{suffix}")]
+    if odd:
+        raise ValueError(
+            f"{path}: an archive for a server has plain file names of letters, digits, '.', '_' and '-'; "
+            f"{len(odd)} names are others, such as {odd[0]!r}. Rename them in the data and prepare it again."
+        )
 
 
 def write_archive(path: Path, files: Iterable[tuple[str, bytes]], *, compress: bool = True) -> None:

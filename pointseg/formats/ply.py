@@ -6,7 +6,7 @@ Vertex order is the contract for labels and submissions, so nothing here merges,
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,21 @@ import numpy.typing as npt
 from plyfile import PlyData, PlyElement, PlyElementParseError, PlyListProperty, PlyParseError
 
 from pointseg.core.durable import writing
-from pointseg.formats.columns import colors_to_uint8, to_int32
-
-#: Names under which tools write the same thing; the first one that a file has counts.
-LABEL_NAMES = (
-    "label",
-    "labels",
-    "scalar_Label",
-    "scalar_label",
-    "classification",
-    "scalar_Classification",
-    "scalar_classification",
-    "class",
+from pointseg.formats.columns import (
+    INSTANCE_NAMES,
+    LABEL_NAMES,
+    Remarks,
+    colors_to_uint8,
+    find_column,
+    find_triple,
+    to_int32,
+    unpack_rgb,
 )
-INSTANCE_NAMES = ("instance_id", "instance", "scalar_Instance", "scalar_instance")
-COLOR_NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
-NORMAL_NAMES = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"))
+from pointseg.formats.ply_header import PlainHeaderFile, PlyHeader
+from pointseg.formats.text import unreadable
+
+#: Columns with colours packed into one number.
+PACKED_NAMES = ("rgb", "rgba")
 FACE_LIST_NAMES = ("vertex_indices", "vertex_index")
 
 _PLY_TYPES = {"f4": "float", "f8": "double", "u1": "uchar", "u2": "ushort", "i4": "int", "u4": "uint"}
@@ -48,6 +47,9 @@ class PlyCloud:
         label: (P,) int32 raw ids, or None.
         instance: (P,) int32 object numbers, or None.
         faces: (F, 3) int32 vertex indices, polygons cut into fans of triangles, or None.
+        unused: names of what else each point has, for messages about what is missing.
+        remarks: what was doubtful and how it was taken, for people.
+        metres_per_unit: by which positions become metres, for each axis, where the file says its unit.
     """
 
     xyz: npt.NDArray[Any]
@@ -56,19 +58,25 @@ class PlyCloud:
     label: npt.NDArray[np.int32] | None = None
     instance: npt.NDArray[np.int32] | None = None
     faces: npt.NDArray[np.int32] | None = None
+    unused: tuple[str, ...] = ()
+    remarks: Remarks = ()
+    metres_per_unit: tuple[float, float, float] | None = None
 
     @property
     def num_vertices(self) -> int:
         return self.xyz.shape[0]
 
 
-def read_ply(path: Path | str, *, double: bool = False, label_name: str | None = None) -> PlyCloud:
+def read_ply(
+    path: Path | str, *, double: bool = False, label_name: str | None = None, want_labels: bool = True
+) -> PlyCloud:
     """Read an ASCII or binary PLY file.
 
     Args:
         path: the file.
         double: keep positions in float64; map coordinates (UTM and the like) lose decimetres in float32.
         label_name: the property that holds the labels; default the first of LABEL_NAMES that is there.
+        want_labels: False leaves labels and instances unread, whatever is wrong with them.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -78,59 +86,80 @@ def read_ply(path: Path | str, *, double: bool = False, label_name: str | None =
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file.")
     try:
-        data = _parse(path)
+        data, rest = _parse(path)
         if "vertex" not in data:
             raise ValueError("it has no element 'vertex'; expected a cloud or mesh with x, y, z")
-        return _cloud_of(data, double=double, label_names=(label_name,) if label_name else LABEL_NAMES)
+        return _cloud_of(data, rest, double=double, label_name=label_name, want_labels=want_labels)
     except (PlyParseError, ValueError, OverflowError, MemoryError, struct.error) as error:
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path}: cannot be read as PLY: {reason}.") from None
+        raise unreadable(path, "PLY", str(error) or type(error).__name__) from None
 
 
-def _parse(path: Path) -> PlyData:
+def _parse(path: Path) -> tuple[PlyData, Remarks]:
+    """The rows, and what lies behind them."""
+    header = PlyHeader.read(path)
     # Telling plyfile that faces are triangles lets it map the block instead of looping over it: 200x quicker.
     triangles = {"face": dict.fromkeys(FACE_LIST_NAMES, 3)}
     try:
-        return PlyData.read(str(path), known_list_len=triangles)
+        data, end = _rows(path, header, triangles)
     except PlyElementParseError as error:
         if "unexpected list length" not in str(error):
             raise
-    return PlyData.read(str(path))
+        data, end = _rows(path, header, {})
+    rest = header.rest(path, end)
+    return data, () if rest is None else (rest,)
 
 
-def _cloud_of(data: PlyData, *, double: bool, label_names: Sequence[str]) -> PlyCloud:
+def _rows(path: Path, header: PlyHeader, known: dict[str, dict[str, int]]) -> tuple[PlyData, int | None]:
+    """The rows, and where reading them ended; of a text that is not known."""
+    if header.is_text:
+        with path.open(encoding="ascii", errors="backslashreplace") as text:
+            return PlyData.read(text), None
+    with PlainHeaderFile(path, header) as stream:
+        return PlyData.read(stream, known_list_len=known), stream.tell()
+
+
+def _cloud_of(
+    data: PlyData, remarks: Remarks, *, double: bool, label_name: str | None, want_labels: bool
+) -> PlyCloud:
     vertex = data["vertex"]
     names = {p.name for p in vertex.properties if not isinstance(p, PlyListProperty)}
-    missing = [axis for axis in "xyz" if axis not in names]
-    if missing:
+    axes = find_triple(names, "xyz")
+    if axes is None:
+        missing = [axis for axis in "xyz" if find_column(names, (axis,)) is None]
         raise ValueError(f"its vertices have no property {', '.join(missing)}; they have {sorted(names)}")
-    color = _columns(vertex, names, COLOR_NAMES)
-    normal = _columns(vertex, names, NORMAL_NAMES)
-    label = _first(vertex, names, label_names)
-    instance = _first(vertex, names, INSTANCE_NAMES)
-    xyz = _columns(vertex, names, (("x", "y", "z"),))
-    assert xyz is not None
+    rgb, normals = _colors(vertex, names), find_triple(names, "normal")
+    color_remarks: Remarks = ()
+    if rgb is not None:
+        rgb, color_remarks = colors_to_uint8(rgb)
+    label = label_name if label_name in names else None
+    if label_name is None:
+        label = find_column(names, LABEL_NAMES)
+    instance = find_column(names, INSTANCE_NAMES)
+    if not want_labels:
+        label = instance = None
+    used = {*axes, *(normals or ()), *(find_triple(names, "rgb") or ()), label, instance}
     return PlyCloud(
-        xyz=xyz.astype(np.float64 if double else np.float32),
-        rgb=None if color is None else colors_to_uint8(color),
-        normal=None if normal is None else normal.astype(np.float32),
-        label=None if label is None else to_int32(label, "label"),
-        instance=None if instance is None else to_int32(instance, "instance"),
+        xyz=_stack(vertex, axes).astype(np.float64 if double else np.float32),
+        rgb=rgb,
+        normal=None if normals is None else _stack(vertex, normals).astype(np.float32),
+        label=None if label is None else to_int32(np.array(vertex[label]), "label"),
+        instance=None if instance is None else to_int32(np.array(vertex[instance]), "instance"),
         faces=_faces(data["face"], vertex.count) if "face" in data else None,
+        unused=tuple(sorted(names - used)),
+        remarks=remarks + color_remarks,
     )
 
 
-def _columns(
-    vertex: PlyElement, names: set[str], choices: Sequence[tuple[str, ...]]
-) -> npt.NDArray[Any] | None:
-    for choice in choices:
-        if names.issuperset(choice):
-            return np.stack([vertex[name] for name in choice], axis=1)
-    return None
+def _colors(vertex: PlyElement, names: set[str]) -> npt.NDArray[Any] | None:
+    triple = find_triple(names, "rgb")
+    if triple is not None:
+        return _stack(vertex, triple)
+    packed = find_column(names, PACKED_NAMES)
+    return None if packed is None else unpack_rgb(np.array(vertex[packed]))
 
 
-def _first(vertex: PlyElement, names: set[str], choices: Iterable[str]) -> npt.NDArray[Any] | None:
-    return next((np.array(vertex[name]) for name in choices if name in names), None)
+def _stack(vertex: PlyElement, names: tuple[str, ...]) -> npt.NDArray[Any]:
+    return np.stack([vertex[name] for name in names], axis=1)
 
 
 def _faces(face: PlyElement, num_vertices: int) -> npt.NDArray[np.int32] | None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pointseg.core.scene import Scene
 from pointseg.formats.ply import read_ply, vertex_normals
+from pointseg.formats.text import impostor, refuse_utf16
 
 # The mesh that is annotated and evaluated; `_vh_clean.ply` without the 2 is another, finer mesh.
 MESH_SUFFIX = "_vh_clean_2.ply"
@@ -85,6 +86,11 @@ def read_scannet_scene(
     """
     mesh_path = folder / f"{name}{MESH_SUFFIX}"
     mesh = read_ply(mesh_path)
+    if mesh.label is not None:
+        raise ValueError(
+            f"{mesh_path}: its vertices have labels, so it is a copy of {name}_vh_clean_2.labels.ply, whose "
+            "colours are those of the classes. Put the original mesh back."
+        )
     if mesh.rgb is None or mesh.faces is None:
         lacking = "colours" if mesh.rgb is None else "faces"
         raise ValueError(f"{mesh_path}: the mesh has no {lacking}; a ScanNet mesh has both.")
@@ -221,8 +227,11 @@ def _read_object(path: Path, name: str) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: no such file; a labelled scene needs it.")
     try:
         data = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: broken JSON: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        instead = impostor(path)
+        raise ValueError(
+            f"{path}: broken JSON: {f'it is {instead}' if instead else error}; was it downloaded whole?"
+        ) from None
     if not isinstance(data, dict):
         raise ValueError(f"{path}: expected a JSON object; got {type(data).__name__}.")
     # Some releases write "scannet.scene0000_00"; anything that is no scene's name says nothing.
@@ -236,6 +245,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     """The ``key = value`` lines of a scene's text file; empty if there is none. Values stay text."""
     if not path.is_file():
         return {}
+    refuse_utf16(path, path.read_bytes())
     pairs = (line.split(" = ", 1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
     return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointseg.core.labels import LabelSpace, resource_path
 from pointseg.formats.scannet import MESH_SUFFIX, SCENE_NAME
+from pointseg.formats.text import read_text, refuse_utf16
 
 LABEL_TABLE_NAME = "scannetv2-labels.combined.tsv"
 SPLITS = ("train", "val", "test")
@@ -49,6 +52,7 @@ def read_label_table(path: Path, label_space: LabelSpace) -> LabelTable:
     if label_space.name not in _ID_COLUMN:
         raise ValueError(f"ScanNet has labels {', '.join(_ID_COLUMN)}; got {label_space.name!r}.")
     column = _ID_COLUMN[label_space.name]
+    refuse_utf16(path, path.read_bytes())
     lines = [x for x in re.split(r"[\r\n]+", path.read_bytes().decode("utf-8-sig", "replace")) if x.strip()]
     header = lines[0].split("\t") if lines else []
     missing = {"raw_category", column, *_NAME_COLUMNS[column]} - set(header)
@@ -91,6 +95,21 @@ def _check_version(path: Path, label_space: LabelSpace, names: dict[int, set[str
         )
 
 
+def near_category(category: str, known: Iterable[str]) -> str | None:
+    """The category of the table that a foreign one most likely is: "trashcan" of ScanNet v1 is "trash can".
+
+    Args:
+        category: a category that the table does not have.
+        known: those of the table.
+    """
+
+    def plain(name: str) -> str:
+        return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("s")
+
+    same = [name for name in known if plain(name) == plain(category)]
+    return same[0] if same else next(iter(difflib.get_close_matches(category, known, n=1, cutoff=0.85)), None)
+
+
 def shipped_label_table() -> Path:
     """The label table of the ScanNet200 era, which comes with the package."""
     return resource_path("scannet200", LABEL_TABLE_NAME)
@@ -116,7 +135,7 @@ def read_split_lists(folder: Path) -> dict[str, str]:
     split_of: dict[str, str] = {}
     for split in SPLITS:
         file = folder / f"scannetv2_{split}.txt"
-        for name in file.read_text(encoding="utf-8").split() if file.is_file() else []:
+        for name in read_text(file).split() if file.is_file() else []:
             if split_of.setdefault(name, split) != split:
                 raise ValueError(f"{file}: scene {name} is in the list of split {split_of[name]!r} as well.")
     return split_of
@@ -132,11 +151,15 @@ def find_scene_folders(raw: Path) -> dict[str, Path]:
         raise ValueError(f"{raw}: no such folder; expected the raw scans.")
     found: dict[str, Path] = {}
     for parent in (raw / "scans", raw / "scans_test", raw):
+        if parent.is_symlink() and not parent.exists():
+            raise ValueError(f"{parent}: a link that leads nowhere; is the disk with the scans mounted?")
         for entry in sorted(parent.iterdir()) if parent.is_dir() else []:
-            if entry.is_dir():
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir() or (entry.is_symlink() and not entry.exists() and _is_scene(entry.name)):
                 name, folder = entry.name, entry
                 whole = (folder / f"{name}{MESH_SUFFIX}").is_file()
-                if not (whole or SCENE_NAME.fullmatch(name)):
+                if not (whole or _is_scene(name)):
                     continue
             elif entry.name.endswith(MESH_SUFFIX):
                 name, folder, whole = entry.name.removesuffix(MESH_SUFFIX), parent, True
@@ -151,6 +174,10 @@ def find_scene_folders(raw: Path) -> dict[str, Path]:
             "scene folders themselves."
         )
     return dict(sorted(found.items()))
+
+
+def _is_scene(name: str) -> bool:
+    return SCENE_NAME.fullmatch(name) is not None
 
 
 def shipped_vertex_counts() -> dict[str, int]:

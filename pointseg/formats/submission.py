@@ -31,6 +31,7 @@ class SubmissionCheck:
         members: what it is of: scenes, images.
         unit: what these are made of: vertices, pixels.
         remarks: what else to know before an upload.
+        held_against: what it was compared with, where that was not given, in a sentence.
     """
 
     problems: tuple[Problem, ...]
@@ -41,6 +42,7 @@ class SubmissionCheck:
     members: str = "scenes"
     unit: str = "vertices"
     remarks: tuple[str, ...] = ()
+    held_against: str = ""
 
     @property
     def is_valid(self) -> bool:

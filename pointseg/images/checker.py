@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, cast, get_args
 
 from pointseg.formats.submission import SubmissionCheck
-from pointseg.images.files import open_image
+from pointseg.images.files import open_image, upright_size
 from pointseg.images.layouts import LAYOUTS, LayoutName
 from pointseg.images.submission import check_image_submission
 
@@ -59,5 +59,6 @@ def _sizes(layout: LayoutName, data: Path, split: str) -> dict[str, tuple[int, i
     sizes = {}
     for item in images:
         with open_image(item.image) as opened:
-            sizes[item.name] = (opened.height, opened.width)
+            width, height = upright_size(opened)
+            sizes[item.name] = (height, width)
     return sizes

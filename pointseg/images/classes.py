@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pointseg.core.labels import LabelSpace, distinct_colors, resource_path
 from pointseg.formats.class_table import read_class_table
 
-Classes = tuple[LabelSpace, Sequence[int]]
+#: The classes, and every raw id that a label file may hold -> the raw id of its class.
+Classes = tuple[LabelSpace, Mapping[int, int]]
 ReadClasses = Callable[[Path], Classes]
 
 
 def folder_classes(path: Path) -> Classes:
     """Those of classes.csv; rows with ``ignore`` may occur in label files and are left out."""
     table = read_class_table(path / "classes.csv", path.resolve().name)
-    return table.label_space, sorted(table.known_raw_ids())
+    return table.label_space, {i: table.merged.get(i, i) for i in sorted(table.known_raw_ids())}
 
 
 def shipped_classes(table: str, raw: str, *, unlabelled: int) -> ReadClasses:
@@ -52,7 +53,7 @@ def shipped_classes(table: str, raw: str, *, unlabelled: int) -> ReadClasses:
             unlabelled_raw_id=unlabelled,
         )
         # A licence plate of Cityscapes has id -1, which a file of bytes holds as 255.
-        return space, sorted({int(row[raw]) % 256 for row in rows} | {unlabelled})
+        return space, {i: i for i in sorted({int(row[raw]) % 256 for row in rows} | {unlabelled})}
 
     return classes
 
@@ -62,4 +63,4 @@ def pets_classes(_path: Path) -> Classes:
     space = LabelSpace(
         "pets", (1, 2), ("pet", "background"), ("", ""), distinct_colors(2), unlabelled_raw_id=3
     )
-    return space, (1, 2, 3)
+    return space, {1: 1, 2: 2, 3: 3}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -21,8 +21,8 @@ from pointseg.data.source import Source
 from pointseg.formats.submission import SubmissionCheck
 from pointseg.images.checker import ImageSubmission
 from pointseg.images.counts import with_counts
-from pointseg.images.file import ImageFile, read_image_file
-from pointseg.images.files import decoded, open_image, read_label
+from pointseg.images.file import ImageFile
+from pointseg.images.files import check_same_size, decoded, open_image, read_label, upright_size
 from pointseg.images.layouts import IMAGE_SUFFIXES, LAYOUTS, Layout, LayoutName
 from pointseg.images.pipeline import ImagePipeline, covering_scale
 from pointseg.images.submission import check_image_submission, write_image_submission
@@ -42,6 +42,9 @@ class ImageData(Kind):
         scale: range of the random scale of training.
         color_jitter: largest random change of brightness, contrast and saturation, as a share.
         hue_jitter: largest random change of hue, as a share of the circle.
+        photometric: distort colours as mmsegmentation does, in place of these two.
+        max_class_share: a training window in which one class has this share of the labelled pixels is drawn
+            anew, up to ten times (``cat_max_ratio`` of mmsegmentation); 1 takes each as it comes.
         slide_stride: height and width from one window of sliding-window testing to the next; None predicts
             images whole.
     """
@@ -50,6 +53,7 @@ class ImageData(Kind):
     file_suffixes: ClassVar[tuple[str, ...]] = IMAGE_SUFFIXES
     labelled_suffix: ClassVar[str] = ".png"
     checker: ClassVar[Any] = ImageSubmission
+    more_rows: ClassVar[str] = "a larger data.size"
 
     type: Literal["images"] = "images"
     layout: LayoutName = "folder"
@@ -58,6 +62,8 @@ class ImageData(Kind):
     scale: tuple[float, float] = (0.5, 2.0)
     color_jitter: float = Field(default=0.3, ge=0, lt=1)
     hue_jitter: float = Field(default=0.02, ge=0, le=0.5)
+    photometric: bool = False
+    max_class_share: float = Field(default=1.0, gt=0, le=1)
     slide_stride: Sides | None = None
 
     @field_validator("scale")
@@ -77,7 +83,7 @@ class ImageData(Kind):
         height, width = self.resize or self.size
         largest = self.scale[1]
         read_size = (largest * height, largest * width)
-        return self.cut(ImageSet.open(self.path, self.layout, self.train_split, read_size))
+        return self.cut(ImageSet.open(self.path, self.layout, self.train_split, read_size, self.val_split))
 
     def check(self, augment: Sequence[Any], mix3d_p: float) -> None:
         """Raises ValueError for settings of scans."""
@@ -85,6 +91,18 @@ class ImageData(Kind):
             raise ValueError(
                 "augment and mix3d_p are for scans; images have data.scale and data.color_jitter"
             )
+
+    def check_scenes(self, store: ImageSet, names: Sequence[str]) -> list[str]:
+        """Whether labels may have been drawn on images that stand otherwise; all else is found on opening."""
+        turned = [name for name in names if store.entry(name)["turned"]]
+        if not turned:
+            return []
+        first = store.entry(turned[0])["image"]
+        return [
+            f"WARNING: {len(turned)} of {len(names)} images, such as {first}, are turned or mirrored by "
+            "EXIF, and their labels are of the same size either way: they are taken to be upright, "
+            "as people see the images"
+        ]
 
     def build_reader(self, store: ImageSet, names: Sequence[str], *, seed: int) -> SceneReader:
         """What loader workers do."""
@@ -105,14 +123,18 @@ class ImageData(Kind):
             scale=self.scale,
             color_jitter=self.color_jitter,
             hue_jitter=self.hue_jitter,
+            photometric=self.photometric,
+            max_class_share=self.max_class_share,
             slide_stride=self.slide_stride,
             label_space=label_space,
             device=device,
         )
 
-    def read_file(self, path: Path) -> ImageFile:
-        """A JPEG or PNG file."""
-        return ImageFile(read_image_file(path))
+    def read_file(self, path: Path, *, unit: str | None = None, want_labels: bool = False) -> ImageFile:
+        """A photograph; it has no positions whose unit could be given, and no labels."""
+        if unit is not None:
+            raise ValueError(f"{path}: the pixels of an image have no unit; leave out --unit {unit}.")
+        return ImageFile.read(path)
 
     def write_submission(
         self,
@@ -145,7 +167,7 @@ class ImageSet(Source):
 
     Args:
         layout: how they lie, and how a label file is read.
-        known: every raw id that a label file may hold.
+        known: every raw id that a label file may hold -> the raw id of its class.
         read_size: (height, width) that images cover when training reads them.
     """
 
@@ -153,14 +175,21 @@ class ImageSet(Source):
     unit: ClassVar[str] = ImageScene.unit
 
     layout: Layout
-    known: tuple[int, ...]
+    known: Mapping[int, int]
     read_size: tuple[float, float]
 
     @classmethod
     def open(
-        cls, path: Path, layout: LayoutName, train_split: str, read_size: tuple[float, float]
+        cls,
+        path: Path,
+        layout: LayoutName,
+        train_split: str,
+        read_size: tuple[float, float],
+        val_split: str | None = None,
     ) -> ImageSet:
-        """List the files; classes of the training split are counted once and kept in the user's cache."""
+        """List the files; classes of the training split are counted and the images of the validation split
+        checked once, and what was found is kept in the user's cache.
+        """
         path = Path(path)
         if not path.is_dir():
             raise FileNotFoundError(f"{path}: no such folder of images.")
@@ -179,8 +208,8 @@ class ImageSet(Source):
             raise ValueError(
                 f"{path}: no image of split {train_split!r}; found {', '.join(found) or 'none'}."
             )
-        counted = with_counts(path, space, known, entries, train_split, chosen)
-        opened = cls(path, space, counted, chosen, tuple(known), read_size)
+        counted = with_counts(path, space, known, entries, train_split, chosen, checked_split=val_split)
+        opened = cls(path, space, counted, chosen, known, read_size)
         if space.has_groups:
             return opened
         groups = groups_by_points(opened.class_statistics(train_split).points.tolist())
@@ -205,23 +234,19 @@ class ImageSet(Source):
         entry = self.entry(name)
         image_file = self.path / entry["image"]
         with open_image(image_file) as opened:
-            width, height = opened.size
+            stored, (width, height) = opened.size, upright_size(opened)
             factor = covering_scale(height, width, self.read_size)
             sides = (max(1, round(width * factor)), max(1, round(height * factor)))
             smaller = smaller and factor < 1
             if smaller:
                 # JPEG can be decoded at a half, a quarter or an eighth, for a part of the time.
-                opened.draft("RGB", sides)
+                opened.draft("RGB", sides if stored == (width, height) else sides[::-1])
             picture = decoded(image_file, opened)
         raw = None
         if entry["label"] is not None:
             file = self.path / entry["label"]
             raw = read_label(file, self.layout.read_label, self.known)
-            if raw.shape != (height, width):
-                raise ValueError(
-                    f"{file}: the label has {raw.shape[1]} x {raw.shape[0]} pixels, its image {image_file} "
-                    f"{width} x {height}. They must be of one size."
-                )
+            check_same_size(file, raw.shape, image_file, (width, height), stored)
         if smaller:
             picture = picture.resize(sides, Image.Resampling.BILINEAR)
             if raw is not None:

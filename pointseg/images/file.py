@@ -13,11 +13,11 @@ from pointseg.core.durable import writing
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
-from pointseg.images.files import decoded, open_image
+from pointseg.images.files import decoded, depth_doubt, open_image
 
 
 def read_image_file(path: Path) -> ImageScene:
-    """An unlabelled image from a JPEG or PNG file.
+    """An unlabelled image from a file of any format that ``IMAGE_SUFFIXES`` names.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -37,6 +37,15 @@ class ImageFile:
     unit: ClassVar[str] = ImageScene.unit
 
     scene: ImageScene
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> ImageFile:
+        """A photograph; see :func:`read_image_file` for what is raised."""
+        scene = read_image_file(path)
+        with open_image(path) as opened:
+            doubt = depth_doubt(opened)
+        return cls(scene, () if doubt is None else (doubt,))
 
     def write_labelled(
         self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool

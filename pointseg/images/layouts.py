@@ -5,13 +5,14 @@ Images of split ``test`` may lack a label; in every other split a label must be 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pointseg.core.labels import LabelSpace
+from pointseg.formats.class_table import read_rows
+from pointseg.formats.text import read_text
 from pointseg.images.classes import ReadClasses, folder_classes, pets_classes, shipped_classes
 from pointseg.images.files import ReadLabel, read_indices, read_mat_map
 from pointseg.images.submission import ImageRules
@@ -28,7 +29,7 @@ LayoutName = Literal[
     "pets",
     "nyu40",
 ]
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,17 @@ def _lines(file: Path) -> list[str]:
     """Lines of a list that hold something."""
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such list of images; is this the folder of the benchmark?")
-    return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    return [line for line in read_text(file).splitlines() if line.strip()]
 
 
 def _folder_items(path: Path) -> Iterator[Item]:
     table = path / "split.csv"
-    rows = list(csv.DictReader(_lines(table)))
-    if not rows or not {"image", "split"} <= set(rows[0]):
-        raise ValueError(f"{table}: expected columns image,split and a row for each image.")
+    try:
+        rows = read_rows(table, ("image", "split"))
+    except ValueError as error:
+        raise ValueError(
+            f"{str(error).rstrip('.')}; expected columns image,split and a row for each image."
+        ) from None
     images: dict[str, Path] = {}
     for file in _files(path / "images"):
         if file.stem in images:
@@ -132,8 +136,13 @@ def _folder_items(path: Path) -> Iterator[Item]:
         images[file.stem] = file
     for row in rows:
         name, split = row["image"], row["split"]
+        if name not in images and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            name = Path(name).stem
         if name not in images:
-            raise ValueError(f"{table}: image {name!r} is not in {path / 'images'}.")
+            raise ValueError(
+                f"{table}: image {name!r} is not in {path / 'images'}, among its files "
+                f"{', '.join(IMAGE_SUFFIXES)}."
+            )
         if not split:
             raise ValueError(f"{table}: image {name!r} has no split.")
         yield Item(name, split, images[name], _label_of(split, path / "labels" / f"{name}.png"))

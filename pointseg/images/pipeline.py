@@ -17,8 +17,11 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.rows import IGNORE
 from pointseg.core.seeds import seeded_generator
+from pointseg.core.transfer import to_device
 from pointseg.data.kind import NUM_VIEWS
+from pointseg.images import photometric
 from pointseg.images.predict import predict
+from pointseg.images.windows import NUM_REDRAWN, varied_windows
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,6 +63,9 @@ class ImagePipeline:
         scale: range of the random factor.
         color_jitter: largest change of brightness, contrast and saturation, as a share.
         hue_jitter: largest change of hue, as a share of the circle.
+        photometric: distort colours as mmsegmentation does, in place of these three.
+        max_class_share: windows in which a class has this share of the labelled pixels are drawn anew, up to
+            ten times; 1 takes each as it comes.
         slide_stride: (height, width) from a test window to the next; None predicts images whole.
         label_space: raw ids -> train indices.
         device: where everything runs.
@@ -75,12 +81,15 @@ class ImagePipeline:
         scale: tuple[float, float],
         color_jitter: float,
         hue_jitter: float = 0.0,
+        photometric: bool = False,
+        max_class_share: float = 1.0,
         slide_stride: tuple[int, int] | None = None,
         label_space: LabelSpace,
         device: torch.device | str = "cpu",
     ) -> None:
         self.size, self.resize, self.scale = size, resize or size, scale
         self.color_jitter, self.hue_jitter = color_jitter, hue_jitter
+        self.photometric, self.max_class_share = photometric, max_class_share
         self.slide_stride = slide_stride
         self.label_space = label_space
         self.device = torch.device(device)
@@ -93,18 +102,32 @@ class ImagePipeline:
         """
         if not scenes:
             raise ValueError("A batch needs at least one image; got none.")
-        draws = torch.stack(
-            [
-                torch.rand(
-                    _NUM_DRAWS,
-                    generator=seeded_generator(self.device, seed, position),
-                    device=self.device,
-                )
-                for position in range(len(scenes))
-            ]
+        # What is asked for less often comes last, so that it changes nothing of the rest.
+        numbers = (
+            _NUM_DRAWS,
+            photometric.NUM_DRAWS if self.photometric else 0,
+            2 * NUM_REDRAWN if self.max_class_share < 1 else 0,
         )
-        images, labels = self._windows_of(scenes, draws)
-        return ImageBatch(self._recolored(images, draws), labels, tuple(scene.name for scene in scenes))
+        draws, of_colors, of_windows = (
+            torch.stack(parts) for parts in zip(*self._drawn(len(scenes), seed, numbers), strict=True)
+        )
+        images, labels = self._windows_of(scenes, draws, of_windows)
+        return ImageBatch(
+            self._recolored(images, draws, of_colors),
+            labels,
+            tuple(scene.name for scene in scenes),
+            # Found while the batch is made, so that the training step need not wait for the device. A label
+            # space gives no other labels than classes and IGNORE.
+            labelled=torch.nonzero(labels.flatten() != IGNORE).squeeze(1),
+        )
+
+    def _drawn(self, count: int, seed: int, numbers: Sequence[int]) -> list[list[Tensor]]:
+        """For each image so many uniform random numbers of each kind, one kind after the other."""
+        generators = [seeded_generator(self.device, seed, position) for position in range(count)]
+        return [
+            [torch.rand(number, generator=generator, device=self.device) for number in numbers]
+            for generator in generators
+        ]
 
     def eval_batch(self, scenes: Sequence[ImageScene], view: int = 0) -> ImageBatch:
         """One whole image without augmentation, or all windows of it. Deterministic.
@@ -149,13 +172,13 @@ class ImagePipeline:
         return ImageBatch(image, label, (uploaded.name,) * len(windows))
 
     def predict(
-        self, network: nn.Module, scene: ImageScene, *, views: int, max_tile_points: int | None
+        self, network: nn.Module, scene: ImageScene, *, views: int, max_tile_points: int | None, top: int = 1
     ) -> ScenePrediction:
         """The prediction for every pixel, see :func:`pointseg.images.predict.predict`.
 
         ``max_tile_points`` is for scans: how an image is cut is said by ``slide_stride``, as it was trained.
         """
-        return predict(network, self, scene, views=views)
+        return predict(network, self, scene, views=views, top=top)
 
     def to_pixels(self, rows: Tensor, batch: ImageBatch, scene: ImageScene, view: int) -> Tensor:
         """(M, K) values of an evaluated batch as (K, height, width) of the image; the mean where test windows
@@ -192,7 +215,7 @@ class ImagePipeline:
 
     def _image(self, scene: ImageScene) -> Tensor:
         """(3, H, W) float32, about -2 to 2."""
-        values = torch.from_numpy(scene.as_picture(scene.rgb)).to(self.device)
+        values = to_device(torch.from_numpy(scene.as_picture(scene.rgb)), self.device)
         return (values.permute(2, 0, 1).float() - 127.5) / 64
 
     def _labels(self, scene: ImageScene) -> Tensor:
@@ -200,9 +223,11 @@ class ImagePipeline:
         if scene.raw_label is None:
             return torch.full((scene.height, scene.width), IGNORE, device=self.device)
         index = torch.from_numpy(self.label_space.encode(scene.raw_label))
-        return index.view(scene.height, scene.width).to(self.device)
+        return to_device(index.view(scene.height, scene.width), self.device)
 
-    def _windows_of(self, scenes: Sequence[ImageScene], draws: Tensor) -> tuple[Tensor, Tensor]:
+    def _windows_of(
+        self, scenes: Sequence[ImageScene], draws: Tensor, redrawn: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """(B, 3, h, w) windows of images and (B, h, w) of their labels."""
         transform = _kornia().geometry.transform
         sides = [(scene.height, scene.width) for scene in scenes]
@@ -215,12 +240,28 @@ class ImagePipeline:
             images[inside] = self._image(scene)
             labels[inside] = (self._labels(scene) - IGNORE).float()[None]
         low, high = self.scale
-        heights, widths = torch.tensor(sides, dtype=torch.float32, device=self.device).unbind(dim=1)
+        heights, widths = to_device(torch.tensor(sides, dtype=torch.float32), self.device).unbind(dim=1)
         covering = [covering_scale(height, width, self.resize) for height, width in sides]
-        factor = torch.tensor(covering, device=self.device) * low * (high / low) ** draws[:, 0]
+        factor = to_device(torch.tensor(covering), self.device) * low * (high / low) ** draws[:, 0]
         # Where the window begins in the scaled image: before it, if that is smaller than the window.
-        top = draws[:, 1] * (heights * factor - self.size[0])
-        left = draws[:, 2] * (widths * factor - self.size[1])
+        down, across = draws[:, 1], draws[:, 2]
+        room_y, room_x = heights * factor - self.size[0], widths * factor - self.size[1]
+        if redrawn.shape[1]:
+            down, across = (
+                torch.cat([first[:, None], others], dim=1)
+                for first, others in zip((down, across), redrawn.chunk(2, dim=1), strict=True)
+            )
+            chosen = varied_windows(
+                labels[:, 0].int(),
+                factor,
+                down * room_y[:, None],
+                across * room_x[:, None],
+                self.size,
+                num_labels=self.label_space.num_classes - IGNORE,
+                max_share=self.max_class_share,
+            )[:, None]
+            down, across = down.gather(1, chosen).squeeze(1), across.gather(1, chosen).squeeze(1)
+        top, left = down * room_y, across * room_x
         mirrored = draws[:, 3] < 0.5
         # From pixels of the image to those of the window; the centre of pixel i lies at i + 0.5.
         shift_x, shift_y = factor / 2 - left - 0.5, factor / 2 - top - 0.5
@@ -240,11 +281,13 @@ class ImagePipeline:
         labels = transform.warp_affine(labels, matrix, self.size, mode="nearest")
         return images, labels[:, 0].round().long() + IGNORE
 
-    def _recolored(self, images: Tensor, draws: Tensor) -> Tensor:
+    def _recolored(self, images: Tensor, draws: Tensor, of_colors: Tensor) -> Tensor:
         enhance = _kornia().enhance
+        colors = (images / _RANGE + 0.5).clamp_(0, 1)
+        if self.photometric:
+            return (photometric.distorted(colors, of_colors, _kornia()) - 0.5) * _RANGE
         change = 2 * draws[:, 4:] - 1
         brightness, contrast, saturation = (change[:, :3] * self.color_jitter).unbind(dim=1)
-        colors = (images / _RANGE + 0.5).clamp_(0, 1)
         colors = enhance.adjust_brightness(colors, brightness)
         colors = enhance.adjust_contrast_with_mean_subtraction(colors, 1 + contrast)
         colors = enhance.adjust_saturation_with_gray_subtraction(colors, 1 + saturation)

@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
-from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, is_unsafe, write_archive
+from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, foreign_method, is_unsafe, write_archive
 from pointseg.formats.submission import SubmissionCheck, count_ids, foreign_archive
 from pointseg.formats.submission_problems import Findings
 
@@ -30,6 +30,10 @@ IMAGE_KINDS: dict[str, tuple[str, str]] = {
     "unsafe_name": (
         "A file name leads out of the archive's folder",
         "Names must be plain: no '..', drive, leading '/', backslash or link.",
+    ),
+    "compression": (
+        "A file is compressed in a way that a server need not read",
+        "Make the archive again with plain deflate compression, or none.",
     ),
     "corrupt": ("A file cannot be unpacked or read as PNG", "Make the archive again."),
     "too_large": ("A file is absurdly large for its image", "One channel of ids; no scores."),
@@ -187,6 +191,8 @@ def _read(
 ) -> npt.NDArray[np.int64] | None:
     """(H, W) ids of a member, or None and a finding."""
     name = member.filename
+    if method := foreign_method(member):
+        findings.add("compression", f"{name} ({method})")
     limit = _MAX_BYTES if size is None else 4 * size[0] * size[1] + 65_536
     try:
         # The declared size may lie; reading stops at the limit, not where the data ends.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pointseg.core.simplex import simplex_etf
+    from pointseg.core.surroundings import Surroundings
     from pointseg.losses.adaptive import PixelAdaptive
     from pointseg.losses.auc import SquareAUC
     from pointseg.losses.blv import BalancingLogitVariation
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from pointseg.losses.ldam import LDAM
     from pointseg.losses.logit_adjustment import LogitAdjustedCrossEntropy
     from pointseg.losses.lovasz import LovaszSoftmax
+    from pointseg.losses.pixel_contrast import PixelContrast
     from pointseg.losses.recall import RecallLoss
     from pointseg.losses.region_classifier import RegionClassifier
     from pointseg.losses.seesaw import SeesawLoss
+    from pointseg.losses.spatial_balance import SpatialClassBalanced
     from pointseg.losses.suppression import ClassSuppression
     from pointseg.losses.tilted import TiltedCrossEntropy
     from pointseg.losses.top_k import TopKCrossEntropy
@@ -49,6 +52,9 @@ _HOMES = {
     "ClassPrior": "losses.class_prior",
     "ClassSuppression": "losses.suppression",
     "PixelAdaptive": "losses.adaptive",
+    "PixelContrast": "losses.pixel_contrast",
+    "SpatialClassBalanced": "losses.spatial_balance",
+    "Surroundings": "core.surroundings",
     "TiltedCrossEntropy": "losses.tilted",
     "simplex_etf": "core.simplex",
 }
@@ -67,10 +73,13 @@ __all__ = [
     "LogitAdjustedCrossEntropy",
     "LovaszSoftmax",
     "PixelAdaptive",
+    "PixelContrast",
     "RecallLoss",
     "RegionClassifier",
     "SeesawLoss",
+    "SpatialClassBalanced",
     "SquareAUC",
+    "Surroundings",
     "TiltedCrossEntropy",
     "TopKCrossEntropy",
     "simplex_etf",

@@ -43,6 +43,7 @@ class LossTerm(nn.Module):
         local: cannot be summed: each part has a value of its own, from its own facts, and the loss is the
             mean over the parts that have a labelled row.
         needs_features: whether it looks at the features of the rows; else they may be without, (N, 0).
+        needs_surroundings: whether it looks at what lies around the rows, which costs a search for them.
         ahead: how to join the preliminary results that ``sums`` needs, one after the other; each costs
             another message, and another pass where a step accumulates.
     """
@@ -50,6 +51,7 @@ class LossTerm(nn.Module):
     linear: bool = False
     local: bool = False
     needs_features: bool = True
+    needs_surroundings: bool = False
     ahead: tuple[Joining, ...] = ()
 
     def preliminary(self, number: int, rows: Supervised, facts: BatchFacts) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pointseg.losses.sorted_sums import are_wanted, sorted_counts, sorted_sums
+
 #: Rows that are added up one after the other.
 ROWS_OF_A_SUM = 2048
 
@@ -22,8 +24,15 @@ def class_sums(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """
     bins, size = class_bins(labels, num_classes), num_classes + 1
     if values.ndim == 1:
-        total = values.new_zeros(size, dtype=torch.float64).index_add(0, bins, values.double())
+        wide = values.double()
+        total = (
+            sorted_sums(wide, bins, size)
+            if are_wanted(values)
+            else wide.new_zeros(size).index_add(0, bins, wide)
+        )
         return total[:num_classes].to(values.dtype)
+    if are_wanted(values):
+        return sorted_sums(values, bins, size)[:num_classes]
     # Adding 70,000 rows one after the other in float32 loses four digits: stretches are summed, then joined.
     num_parts = 1 + min(len(values) // ROWS_OF_A_SUM, len(values) // size)
     part = torch.arange(len(values), device=values.device) * num_parts // max(1, len(values))
@@ -44,6 +53,9 @@ def class_counts(labels: Tensor, num_classes: int, *, dtype: torch.dtype = torch
     """(K,) number of rows of each class, counted in integers (float32 stops counting at 16,777,216)."""
     # Not bincount, which asks a GPU for the largest label.
     bins = class_bins(labels, num_classes)
+    if are_wanted(bins):
+        # Integers add up to the same in any order, but torch would sort them and add one after the other.
+        return sorted_counts(bins, num_classes + 1)[:num_classes].to(dtype)
     counts = labels.new_zeros(num_classes + 1, dtype=torch.int64)
     return counts.index_add_(0, bins, torch.ones_like(counts[:1]).expand(len(bins)))[:num_classes].to(dtype)
 

@@ -16,7 +16,7 @@ from pointseg.core.rows import IGNORE
 from pointseg.core.statistics import ClassStatistics
 from pointseg.losses.base import LossConfig
 from pointseg.losses.facts import BatchFacts
-from pointseg.losses.prior import CountUnit, training_counts
+from pointseg.losses.prior import CountUnit, checked_class_numbers, training_counts
 from pointseg.losses.row_loss import RowMean, class_mass
 from pointseg.losses.softmax_rows import row_cross_entropy
 
@@ -36,7 +36,7 @@ class PowerWeights(Config):
     count: CountUnit = "points"
 
 
-ClassWeights: TypeAlias = NamedWeights | PowerWeights
+ClassWeights: TypeAlias = NamedWeights | PowerWeights | tuple[float, ...]
 
 
 class CrossEntropyConfig(LossConfig):
@@ -116,6 +116,7 @@ def class_weights(
 
     - ``none``: 1.
     - ``{power: p}``: f_c^p, of points or of samples.
+    - K numbers, in the order of the train indices: these, as a recipe gives them.
     - ``median_frequency``: median(m) / m_c with m_c = n_c / s_c, the mean points of c in a sample that has
       it. Source: Eigen and Fergus, ICCV 2015, who divide by the size of those samples; we take samples as
       equal in size, since the manifest counts points and samples only.
@@ -127,9 +128,11 @@ def class_weights(
     A class without a training point gets the weight of the rarest class that has one.
 
     Raises:
-        ValueError: if the training set has no labelled point.
+        ValueError: if the training set has no labelled point; for numbers that are not one a class.
     """
     points, samples = statistics.points.double(), statistics.samples.double()
+    if isinstance(kind, tuple):
+        return _given_weights(kind, len(points))
     present = points > 0
     if not bool(present.any()):
         raise ValueError("Class weights need labelled training points; the training split has none.")
@@ -151,3 +154,13 @@ def class_weights(
     rarest = torch.where(present, points, torch.inf).argmin()
     weights = torch.where(present, raw, raw[rarest])
     return (weights / weights[present].mean()).float()
+
+
+def _given_weights(numbers: tuple[float, ...], num_classes: int) -> Tensor:
+    if len(numbers) != num_classes:
+        raise ValueError(
+            f"class_weights: {len(numbers)} numbers for {num_classes} classes; give one a class, in the "
+            "order of the train indices."
+        )
+    weights = checked_class_numbers(torch.tensor(numbers, dtype=torch.float64), "class_weights")
+    return (weights / weights.mean()).float()

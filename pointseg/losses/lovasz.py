@@ -69,10 +69,11 @@ def jaccard_steps(inside: Tensor, dtype: torch.dtype) -> Tensor:
         inside: (N,) bool, whether the row is of the class; at least one is.
         dtype: of the result.
     """
-    # Counted in float64: float32 has no unit left above 16,777,216 rows.
-    total = inside.sum().double()
-    intersection = total - inside.double().cumsum(0)
-    union = total + (~inside).double().cumsum(0)
+    # Counted in integers, which have one order everywhere, and divided in float64: float32 has no unit left
+    # above 16,777,216 rows.
+    total = inside.sum()
+    intersection = (total - inside.cumsum(0)).double()
+    union = (total + (~inside).cumsum(0)).double()
     loss = 1 - intersection / union
     return torch.diff(loss, prepend=loss.new_zeros(1)).to(dtype)
 

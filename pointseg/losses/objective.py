@@ -92,6 +92,10 @@ class Objective(nn.Module):
         """Whether a term of this head needs the features of its rows; of images they are large."""
         return any(term.needs_features for name, term in self._all_terms() if self.heads[name] == head)
 
+    def looks_around(self, head: str) -> bool:
+        """Whether a term of this head needs to know what lies around its rows."""
+        return any(term.needs_surroundings for name, term in self._all_terms() if self.heads[name] == head)
+
     @property
     def is_linear(self) -> bool:
         """Whether values of parts add up to that of the whole, so that accumulating needs one pass."""

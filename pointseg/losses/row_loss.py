@@ -30,6 +30,14 @@ class RowLoss(LossTerm):
 
     def forward(self, logits: Tensor, labels: Tensor, sample: Tensor | None = None) -> Tensor:
         """Scalar loss; ``sample`` (N,) is the scene of each row, where the loss asks for it."""
+        return self.of(self.as_supervised(logits, labels, sample))
+
+    def as_supervised(self, logits: Tensor, labels: Tensor, sample: Tensor | None = None) -> Supervised:
+        """What it is called with, as rows; those to leave out are labelled IGNORE.
+
+        Raises:
+            ValueError: for shapes, labels or a number of classes that do not belong together.
+        """
         if self.num_classes not in (None, logits.shape[1]):
             raise ValueError(
                 f"{type(self).__name__} was made for {self.num_classes} classes, but the logits have "
@@ -38,9 +46,7 @@ class RowLoss(LossTerm):
         labels = checked_labels(logits, labels, num_classes=logits.shape[1], ignore_index=self.ignore_index)
         rows = at_least_float32(as_rows(logits))
         number, sample = sample_of_rows(labels, sample)
-        return self.of(
-            Supervised((Branch(rows),), labels.flatten(), sample, num_samples=number, features=rows)
-        )
+        return Supervised((Branch(rows),), labels.flatten(), sample, num_samples=number, features=rows)
 
 
 class RowMean(RowLoss):

@@ -120,10 +120,13 @@ class _ClassProbability(torch.autograd.Function):
         logits, classes, total = ctx.saved_tensors
         # dS / dz_j = p_j ([j in classes] - S)
         elsewhere, inside = (-gradient * total).unsqueeze(1), gradient.unsqueeze(1)
+        # As a mask: to add columns by their number is to add them by atomics on a GPU.
+        chosen = total.new_zeros(logits.shape[1]).index_fill_(0, classes, 1)
+        chosen = chosen.view(-1, *[1] * (logits.ndim - 2))
         result = torch.empty_like(logits)
         for part, probability in _softmax_chunks(logits, into=result):
-            own = probability.index_select(1, classes).mul_(inside[part])
-            probability.mul_(elsewhere[part]).index_add_(1, classes, own)
+            own = (probability * chosen).mul_(inside[part])
+            probability.mul_(elsewhere[part]).add_(own)
         return result, None
 
 

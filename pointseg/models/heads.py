@@ -25,11 +25,14 @@ class Head(nn.Module):
     Attributes:
         embedding_dim: channels of ``Prediction.features`` where the head embeds the backbone's features anew;
             None where it hands them on.
+        by_sample: whether it looks at each scene or image by itself. It is then given ``sizes`` too, the
+            numbers of rows of each, which lie together; and labels are those of its rows in any case.
         nonnegative: whether the backbone's features are known to have no negative value, as behind a ReLU, or
             are known to have some; None where a head that needs to know has to look, and wait for a GPU.
     """
 
     embedding_dim: int | None = None
+    by_sample: bool = False
     nonnegative: bool | None = None
 
     def normalise_classifier(self, tau: float) -> None:

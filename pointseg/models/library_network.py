@@ -69,6 +69,8 @@ class LibraryNetwork(nn.Module):
         self.network = network
         self.out_channels = out_channels
         self.pools = pools
+        # Before each of the library's classifiers is a ReLU, and at most dropout.
+        self.nonnegative = True
         scale, shift = torch.ones(in_channels), torch.zeros(in_channels)
         if input_range is not None:
             scale, shift = input_range.from_batch(in_channels)
@@ -98,6 +100,13 @@ class LibraryNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D, H / stride, W / stride).
 
+        Raises: see :meth:`prepared`.
+        """
+        return self.features(self.prepared(images))
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """Images in the range that the weights expect.
+
         Raises:
             ValueError: for a training batch of one image, if the network pools whole images.
         """
@@ -106,7 +115,7 @@ class LibraryNetwork(nn.Module):
                 "model: this network normalises one value an image and cannot train on batches of one image; "
                 "set train.batch_size to 2 or more."
             )
-        return self.features(images * self.input_scale + self.input_shift)
+        return images * self.input_scale + self.input_shift
 
     def features(self, values: Tensor) -> Tensor:
         """What the library's classifier would be given."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -20,6 +21,11 @@ from pointseg.sparse import (
     SparseTensor,
     convolve_normalised,
 )
+from pointseg.sparse.backends.base import PlanningBackend
+from pointseg.sparse.engines import current_backend
+
+#: Strided convolutions, each by two.
+_TIMES_COARSER = 4
 
 Variant = Literal["14A", "18A", "34A", "34C", "34D", "SpUNet"]
 Widen = Literal["block", "strided"]
@@ -65,6 +71,8 @@ class MinkUNetConfig(BackboneConfig):
         final_relu: whether the last block ends with its ReLU.
         dropout: probability of dropping an output feature in training.
     """
+
+    is_sparse: ClassVar[bool] = True
 
     type: Literal["minkunet"] = "minkunet"
     variant: Variant = "34C"
@@ -204,8 +212,31 @@ class MinkUNet(nn.Module):
 
     def rows(self, batch: SceneBatch) -> Tensor:
         """(M, D) features of the voxels of a batch, in its order."""
-        embedded: SparseTensor = self(SparseTensor(batch.features, Grid(batch.coords)))
+        grid = batch.geometry if isinstance(batch.geometry, Grid) else Grid(batch.coords)
+        embedded: SparseTensor = self(SparseTensor(batch.features, grid))
         return embedded.features
+
+    def prepared(self, batch: SceneBatch) -> SceneBatch:
+        """The batch with its grids and all kernel maps of a training step, as the engine reads them.
+
+        Whoever makes them, in another thread perhaps, is who waits for their sizes; the step does not.
+        """
+        grid = Grid(batch.coords)
+        level, _ = grid.sorted()
+        level.coarsen_by_two(_TIMES_COARSER)
+        maps = [level.kernel_map(level, self.conv0p1s1.kernel_size)]
+        for _ in range(_TIMES_COARSER):
+            coarse = level.coarsen(2)
+            down = level.kernel_map(coarse, 2)
+            # Each is the other's way back.
+            maps += [level.kernel_map(level, 3), down, down.transposed()]
+            level = coarse
+        maps.append(level.kernel_map(level, 3))
+        engine = current_backend(batch.coords.device)
+        for kernel_map in maps:
+            if isinstance(engine, PlanningBackend):
+                engine.plan(kernel_map)
+        return replace(batch, geometry=grid)
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         given = x.grid
@@ -219,7 +250,7 @@ class MinkUNet(nn.Module):
     def _levels(self, x: SparseTensor) -> SparseTensor:
         """The U-Net on a sorted grid, whose kernel maps are the quickest."""
         if x.grid.device.type != "cpu":
-            x.grid.coarsen_by_two(4)
+            x.grid.coarsen_by_two(_TIMES_COARSER)
         out = convolve_normalised(self.conv0p1s1, self.bn0, x)
         skips = [out]
         for i, stride in enumerate((1, 2, 4, 8), start=1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pointseg.core.destination import check_destination, naming
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.models.precision import Amp
-from pointseg.prediction.predict import predict_scene
+from pointseg.prediction.predict import check_views, predict_scene
 from pointseg.runs.checkpoint import load_run
 from pointseg.runs.folder import RunFolder
 
@@ -34,6 +36,7 @@ def predict_file(
     device: str = "auto",
     engine: str | None = None,
     amp: Amp | None = None,
+    unit: str | None = None,
     console: Console | None = None,
 ) -> ScenePrediction:
     """Label the points or pixels of a file with a trained network.
@@ -52,12 +55,17 @@ def predict_file(
         device: see :func:`pointseg.runs.checkpoint.load_run`.
         engine: what convolves; as configured if None.
         amp: type of the forward pass, ``none``, ``bf16`` or ``fp16``; as configured if None.
-        console: for the table of the classes that were found.
+        unit: unit of the positions of points, see :func:`pointseg.scans.file.read_cloud_file`; they are
+            written as they stand in the file.
+        console: for what is doubtful about the file, and the table of the classes that were found.
 
     Raises:
         FileNotFoundError: if there is no such run or file.
-        ValueError: if the file cannot be read as that kind, or the name of ``output`` does not fit it.
+        ValueError: if the file cannot be read as that kind, the name of ``output`` does not fit it, or it is
+            ``source``.
     """
+    check_views(views)
+    check_destination(output, sources=[source])
     kind = RunFolder(run).read_experiment().data
     kind.check_file_name(source)
     if output.suffix.lower() != kind.labelled_suffix:
@@ -65,18 +73,28 @@ def predict_file(
             f"{output}: what is labelled is written as {kind.labelled_suffix[1:].upper()}; name "
             f"it <something>{kind.labelled_suffix}."
         )
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"{output.parent}: no such folder to write {output.name} into.")
-    file = kind.read_file(source)
+    file = kind.read_file(source, unit=unit)
+    if console is not None:
+        warn(console, source, file.remarks)
     trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
     prediction = predict_scene(trained, file.scene, views=views, max_tile_points=max_points)
     labels = trained.label_space
-    file.write_labelled(output, prediction, labels, keep_colors=keep_colors)
+    with naming(output):
+        file.write_labelled(output, prediction, labels, keep_colors=keep_colors)
     if console is not None:
         console.print(_table(labels, prediction, file.unit))
         rows = f"{len(prediction.train_index):,} {file.unit}"
         console.print(f"{rows} -> {escape(str(output))}", highlight=False)
     return prediction
+
+
+def warn(console: Console, source: Path, remarks: Iterable[str]) -> None:
+    """Say what is doubtful about a file."""
+    for remark in remarks:
+        sentence = remark if remark.endswith("?") else f"{remark}."
+        console.print(
+            f"WARNING: {source}: {sentence}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _table(labels: LabelSpace, prediction: ScenePrediction, unit: str) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ def predict_scenes(
     *,
     views: int = 1,
     max_tile_points: int | None = None,
+    top: int = 1,
 ) -> Iterator[ScenePrediction]:
     """Predict every vertex of every scene in file order, or every pixel of every image in reading order.
 
@@ -39,18 +41,20 @@ def predict_scenes(
         views: test-time views, 1 (the scene as it stands) to 8.
         max_tile_points: scans with more vertices are cut into tiles of at most this many vertices, context
             included; None never cuts.
+        top: from 2 on, each prediction also has this many most probable classes.
 
     Raises:
         ValueError: if ``views`` or ``max_tile_points`` is out of range, or for a scene that the pipeline
             refuses (a position that is not finite, no normals where the network wants them).
     """
-    if not 1 <= views <= NUM_VIEWS:
-        raise ValueError(f"views must be 1..{NUM_VIEWS}; got {views}.")
+    check_views(views)
     if max_tile_points is not None and max_tile_points < 1:
         raise ValueError(f"max_tile_points must be at least 1; got {max_tile_points}.")
     for scene in scenes:
         with evaluation_mode(segmenter):
-            prediction = pipeline.predict(segmenter, scene, views=views, max_tile_points=max_tile_points)
+            prediction = pipeline.predict(
+                segmenter, scene, views=views, max_tile_points=max_tile_points, top=top
+            )
         yield prediction
 
 
@@ -60,16 +64,30 @@ def predict_scene(
     *,
     views: int = 1,
     max_tile_points: int | None = None,
+    top: int = 1,
 ) -> ScenePrediction:
-    """Predict one scene or image, or one file of it.
+    """Predict one scene or image, or one file of it; what is doubtful about a file becomes a warning.
 
     Raises:
         ValueError: if the file cannot be read as what the run was trained on, or see :func:`predict_scenes`.
     """
-    member = run.experiment.data.read_file(Path(scene)).scene if isinstance(scene, Path | str) else scene
-    return next(
-        predict_scenes(run.segmenter, run.pipeline, [member], views=views, max_tile_points=max_tile_points)
+    if isinstance(scene, Path | str):
+        file = run.experiment.data.read_file(Path(scene))
+        for remark in file.remarks:
+            warnings.warn(f"{scene}: {remark}.", stacklevel=2)
+        member: Member = file.scene
+    else:
+        member = scene
+    found = predict_scenes(
+        run.segmenter, run.pipeline, [member], views=views, max_tile_points=max_tile_points, top=top
     )
+    return next(found)
+
+
+def check_views(views: int | None) -> None:
+    """Raises ValueError for a number of test-time views that there is not; None is for that of the run."""
+    if views is not None and not 1 <= views <= NUM_VIEWS:
+        raise ValueError(f"views must be 1..{NUM_VIEWS}; got {views}.")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ Prints a summary; the exit code is 0 for a sound store, 1 for one with problems,
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from rich.table import Table
 
 from pointseg.core.labels import GROUPS
 from pointseg.core.scene import Scene
+from pointseg.formats.sealed import read_sealed_json
 from pointseg.scans.store import Store, count_classes
 from pointseg.scans.store_layout import SCENES, sha256_of
 
@@ -30,7 +30,7 @@ def scene_problems(store: Store, name: str) -> Iterator[str]:
     folder = store.path / SCENES / name
     yield from _file_problems(entry, folder)
     try:
-        scene = store.load(name)
+        scene = store.load(name, verify=False)
     except ValueError as error:
         yield str(error)
         return
@@ -45,7 +45,7 @@ def scene_problems(store: Store, name: str) -> Iterator[str]:
 
 def _file_problems(entry: Mapping[str, Any], folder: Path) -> Iterator[str]:
     try:
-        own = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
+        own = read_sealed_json(folder / "scene.json")
     except (OSError, ValueError) as error:
         yield f"scene.json cannot be read ({error})"
     else:

@@ -2,20 +2,24 @@
 
     python data_prep/custom.py SRC STORE --classes classes.csv
 
-SRC holds .ply, .npz, .las or .laz files. Their splits stand in scenes.csv (scene,split) beside them or given
-with --scenes; without it the clouds lie in folders named train, val and test. classes.csv has the columns
-raw_id,name and, if wanted, group (head, common, tail), ignore (1 = leave out of training and scoring) and
-r,g,b. Without groups, they follow from the training points by the ScanNet200 rule: the third of the classes
-with the most points is head, the third with the fewest is tail. Colour is optional.
+SRC holds .ply, .npz, .las, .laz, .pcd, .xyz, .txt, .csv, .asc or .pts files. Their splits stand in
+scenes.csv (scene,split) beside them or given with --scenes; without it the clouds lie in folders named
+train, val and test. classes.csv has the columns raw_id,name and, if wanted, group (head, common, tail),
+ignore (1 = leave out of training and scoring) and r,g,b. Without groups, they follow from the training
+points by the ScanNet200 rule: the third of the classes with the most points is head, the third with the
+fewest is tail. Rows of one name are one class. Colour is optional. Positions are metres, or what the file
+(LAS) or --unit says.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -23,39 +27,73 @@ import numpy.typing as npt
 from rich.console import Console
 
 from pointseg.core.labels import LabelSpace, groups_by_points
-from pointseg.core.scene import Scene
-from pointseg.formats.class_table import ClassTable, read_class_table, read_scene_table
-from pointseg.formats.clouds import CLOUD_SUFFIXES, estimate_normals, read_cloud, to_local
-from pointseg.formats.ply import PlyCloud, unit_rows, vertex_normals
+from pointseg.core.lock import sole_writer
+from pointseg.formats.class_table import ClassTable, merge_ids, read_class_table, read_scene_table
+from pointseg.formats.clouds import CLOUD_SUFFIXES, UNITS_M, estimate_normals
+from pointseg.formats.ply import vertex_normals
+from pointseg.formats.text import printable
+from pointseg.formats.text_cloud import is_text_cloud
 from pointseg.prepare.preparation import Job, Outcome, Prepared, default_workers, exit_code, prepare
+from pointseg.scans.file import CloudFile, read_cloud_file
 from pointseg.scans.store import Store, StoreWriter, count_classes
+from pointseg.scans.store_layout import check_scene_name
 
 SPLITS = ("train", "val", "test")
+#: Other names that people give to the folders of the splits.
+_SPLIT_NAMES = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
+#: Remarks of so many scenes are shown; all are in their scene.json.
+_MAX_REMARKS = 20
+#: Suffixes that other files have too: tables of classes and scenes, and readmes, lie beside clouds.
+_MAYBE = frozenset((".txt", ".csv"))
+#: Suffixes of other files of points, and of packed ones: people think that they are read.
+_OTHER_SUFFIXES = frozenset(
+    (
+        *(".ptx", ".e57", ".obj", ".off", ".stl", ".npy", ".copc", ".gz"),
+        *(".zip", ".zst", ".bz2", ".7z", ".rar", ".part", ".crdownload"),
+    )
+)
 
 
 def read_job(
-    job: Job, *, table: ClassTable, num_neighbours: int, with_normals: bool, label_name: str | None
+    job: Job,
+    *,
+    table: ClassTable,
+    num_neighbours: int,
+    with_normals: bool,
+    label_name: str | None,
+    unit: str | None = None,
 ) -> Prepared:
     """Read one cloud; runs in a worker.
 
     Raises:
         ValueError: for broken files, missing labels, and labels that the class table does not have.
     """
-    cloud = read_cloud(job.source, label_name=label_name)
-    if cloud.num_vertices == 0:
+    file = read_cloud_file(job.source, label_name=label_name, unit=unit)
+    scene = replace(file.scene, name=job.name)
+    if scene.num_vertices == 0:
         raise ValueError(f"{job.source}: the cloud has no point.")
-    if not bool(np.isfinite(cloud.xyz).all()):
-        raise ValueError(f"{job.source}: some positions are NaN or infinite.")
-    if cloud.label is None and job.split != "test":
+    if scene.raw_label is None and job.split != "test":
         wanted = f"named {label_name!r}" if label_name else "(--label-name says what they are called)"
-        raise ValueError(f"{job.source}: no labels {wanted}; only scenes of split 'test' may lack them.")
-    if cloud.label is not None:
-        _check_labels(job.source, cloud.label, table)
-    xyz, offset = to_local(cloud.xyz)
-    local = replace(cloud, xyz=xyz)
-    normal = _normals(local, num_neighbours) if with_normals else None
-    scene = Scene(job.name, xyz, cloud.rgb, normal, cloud.label, cloud.instance)
-    return Prepared(scene, {"offset_m": list(offset), "file": job.source.name})
+        has = f" The points have {', '.join(file.unused)}." if file.unused else ""
+        raise ValueError(f"{job.source}: no labels {wanted}; only scenes of split 'test' may lack them.{has}")
+    remarks = [*file.remarks]
+    if scene.rgb is None and file.unused:
+        remarks.append(f"no colours among {', '.join(file.unused)}")
+    if scene.raw_label is not None:
+        _check_labels(job.source, scene.raw_label, table)
+        scene = replace(scene, raw_label=merge_ids(scene.raw_label, table.merged))
+    if not with_normals:
+        scene = replace(scene, normal=None)
+    elif scene.normal is None:
+        scene = replace(scene, normal=_normals(file, num_neighbours))
+    made = with_normals and file.scene.normal is None and file.faces is None
+    notes = {
+        "offset_m": list(scene.offset_m),
+        "file": job.source.name,
+        "remarks": remarks,
+        "made_normals": made,
+    }
+    return Prepared(scene, notes)
 
 
 def _check_labels(source: Path, label: npt.NDArray[np.int32], table: ClassTable) -> None:
@@ -70,12 +108,57 @@ def _check_labels(source: Path, label: npt.NDArray[np.int32], table: ClassTable)
         )
 
 
-def _normals(cloud: PlyCloud, num_neighbours: int) -> npt.NDArray[np.float32]:
-    if cloud.normal is not None:
-        return unit_rows(np.nan_to_num(cloud.normal.astype(np.float64))).astype(np.float32)
-    if cloud.faces is not None:
-        return vertex_normals(cloud.xyz, cloud.faces)
-    return estimate_normals(cloud.xyz, num_neighbours=num_neighbours)
+def _normals(file: CloudFile, num_neighbours: int) -> npt.NDArray[np.float32]:
+    if file.faces is not None:
+        return vertex_normals(file.scene.xyz_m, file.faces)
+    return estimate_normals(file.scene.xyz_m, num_neighbours=num_neighbours)
+
+
+def find_clouds(source: Path, outcome: Outcome) -> list[Path]:
+    """The clouds of a folder and of all folders in it, links to folders followed.
+
+    What no scene can be made of becomes a failure: a link that leads nowhere, and a name that cannot be one.
+    Hidden files, such as the ._name that macOS keeps, are no clouds.
+    """
+    found = []
+    left: Counter[str] = Counter()
+    for file in _walk(source):
+        left[file.suffix.lower()] += 1
+        is_cloud = file.suffix.lower() in CLOUD_SUFFIXES
+        if file.suffix.lower() in _MAYBE and not is_text_cloud(file):
+            continue
+        if file.is_symlink() and not file.exists():
+            if is_cloud or _split_of(source, file) in SPLITS:
+                outcome.failures[printable(file.stem)] = f"{printable(file)}: a link that leads nowhere."
+        elif is_cloud and file.is_file():
+            try:
+                check_scene_name(file.stem)
+                found.append(file)
+            except ValueError as error:
+                outcome.failures[printable(file.stem)] = printable(f"{file}: {error}")
+    if unread := sorted(_OTHER_SUFFIXES & set(left)):
+        counts = ", ".join(f"{left[suffix]} {suffix}" for suffix in unread)
+        outcome.remarks[f"Left out, as they cannot be read as clouds: {counts}."] += 1
+    return sorted(found)
+
+
+def _walk(source: Path) -> Iterator[Path]:
+    """Every file below, and every link to nothing; a folder that links lead to twice is entered once."""
+    seen = set()
+    for folder, folders, files in os.walk(source, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        yield from (Path(folder, name) for name in files if not name.startswith("."))
+
+
+def _split_of(source: Path, file: Path) -> str:
+    """The split that a cloud's folder says, or the folder's name."""
+    folder = file.relative_to(source).parts[0]
+    return _SPLIT_NAMES.get(folder.lower(), folder.lower())
 
 
 def plan_jobs(source: Path, scenes: Path | None, outcome: Outcome) -> list[Job]:
@@ -86,25 +169,59 @@ def plan_jobs(source: Path, scenes: Path | None, outcome: Outcome) -> list[Job]:
     """
     if not source.is_dir():
         raise ValueError(f"{source}: no such folder; expected clouds ({', '.join(CLOUD_SUFFIXES)}).")
-    files = sorted(f for f in source.rglob("*") if f.suffix.lower() in CLOUD_SUFFIXES and f.is_file())
-    if not files:
-        raise ValueError(f"{source}: no cloud here; expected {', '.join(CLOUD_SUFFIXES)} files.")
+    files = find_clouds(source, outcome)
+    if not files and not outcome.failures:
+        others = "".join(f" {line}" for line in outcome.remarks)
+        raise ValueError(f"{source}: no cloud here; expected {', '.join(CLOUD_SUFFIXES)} files.{others}")
     table = scenes or (source / "scenes.csv" if (source / "scenes.csv").is_file() else None)
     if table is None:
-        jobs = [Job(f.stem, f.relative_to(source).parts[0], f) for f in files]
-        if any(job.split not in SPLITS for job in jobs):
+        splits = {file: _split_of(source, file) for file in files}
+        if files and not set(splits.values()) & set(SPLITS):
             raise ValueError(
                 f"{source}: nothing says which split a cloud belongs to. Write {source / 'scenes.csv'} with "
                 "the columns scene,split, or put the clouds into folders train, val and test."
             )
-        return jobs
-    split_of = read_scene_table(table)
+        for file in files:
+            if splits[file] not in SPLITS:
+                outcome.failures[file.stem] = (
+                    f"{printable(file)}: it lies in none of the folders {', '.join(SPLITS)}."
+                )
+        files = [file for file in files if splits[file] in SPLITS]
+    else:
+        split_of = _listed(table)
+        for file in files:
+            if file.stem not in split_of:
+                outcome.failures[file.stem] = (
+                    f"{printable(file)}: not in {table.name}; add a row with its split."
+                )
+        for name in sorted(set(split_of) - {file.stem for file in files} - set(outcome.failures)):
+            outcome.failures[printable(name)] = f"{table}: no cloud of that name in {source}."
+        files = [file for file in files if file.stem in split_of]
+        splits = {file: split_of[file.stem] for file in files}
+    return [Job(file.stem, splits[file], file) for file in _once_each(files, outcome)]
+
+
+def _listed(table: Path) -> dict[str, str]:
+    """Scene -> split of scenes.csv; names may be those of files, with their suffix and their folders."""
+    split_of: dict[str, str] = {}
+    for given, split in read_scene_table(table).items():
+        name = PurePosixPath(given.replace("\\", "/")).name
+        name = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in CLOUD_SUFFIXES else name
+        if split_of.setdefault(name, split) != split:
+            raise ValueError(f"{table}: scene {name!r} is in two splits, {split_of[name]!r} and {split!r}.")
+    return split_of
+
+
+def _once_each(files: Sequence[Path], outcome: Outcome) -> list[Path]:
+    """The files whose name no other has; the others become failures, since their scenes would be one."""
+    by_name: dict[str, list[Path]] = defaultdict(list)
     for file in files:
-        if file.stem not in split_of:
-            outcome.failures[file.stem] = f"{file}: not in {table.name}; add a row with its split."
-    for name in sorted(set(split_of) - {file.stem for file in files}):
-        outcome.failures[name] = f"{table}: no cloud of that name in {source}."
-    return [Job(file.stem, split_of[file.stem], file) for file in files if file.stem in split_of]
+        by_name[file.stem].append(file)
+    for name, same in by_name.items():
+        if len(same) > 1:
+            listed = ", ".join(printable(file) for file in same)
+            outcome.failures[name] = f"{listed}: scene names must differ; rename all but one."
+    return [file for file in files if len(by_name[file.stem]) == 1]
 
 
 def with_groups(space: LabelSpace, entries: Mapping[str, Mapping[str, Any]]) -> LabelSpace:
@@ -117,7 +234,7 @@ def with_groups(space: LabelSpace, entries: Mapping[str, Mapping[str, Any]]) -> 
 
 def report_outcome(outcome: Outcome, store: Store, console: Console) -> None:
     def show(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     for split, names in store.splits().items():
         show(f"{split}: {len(names)} scenes, {sum(map(store.num_vertices, names)):,} points")
@@ -126,9 +243,31 @@ def report_outcome(outcome: Outcome, store: Store, console: Console) -> None:
         points = count_classes([store.entry(n) for n in store.scene_names("train")], space).points.tolist()
         for i in sorted(range(space.num_classes), key=lambda i: -points[i]):
             show(f"  {space.raw_ids[i]:>5} {space.names[i]:<32} {space.groups[i]:<7} {points[i]:>12,}")
+    _show_remarks(store, show)
+    for line in outcome.remarks:
+        show(f"WARNING: {line}")
     show(outcome.counts())
     for line in outcome.failure_lines():
         show(line)
+
+
+def _show_remarks(store: Store, show: Callable[[str], None]) -> None:
+    """What is doubtful about the scenes of a store, those of earlier runs too."""
+    notes = {name: entry["notes"] for name, entry in sorted(store.entries.items())}
+    lines = [f"WARNING: {name}: {text}." for name, note in notes.items() for text in note.get("remarks", ())]
+    for line in lines[:_MAX_REMARKS]:
+        show(line)
+    if len(lines) > _MAX_REMARKS:
+        show(f"WARNING: and {len(lines) - _MAX_REMARKS} more; each stands in its scene.json under notes.")
+    bare = [name for name in notes if not store.has_colors(name)]
+    if bare and len(bare) < len(notes):
+        show(f"WARNING: {len(bare)} of {len(notes)} scenes have no colours: {', '.join(bare[:10])}.")
+    made = Counter(bool(note.get("made_normals")) for note in notes.values())
+    if made[True]:
+        show(
+            f"The normals of {made[True]} scenes were made from neighbouring points and point upwards; their "
+            "orientation is a guess."
+        )
 
 
 def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
@@ -141,6 +280,7 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     parser.add_argument("--scenes", type=Path, metavar="CSV", help="scene,split (default: SRC/scenes.csv)")
     parser.add_argument("--name", help="name of the label set (default: name of SRC)")
     parser.add_argument("--label-name", help="PLY property, NPZ array or LAS dimension with the labels")
+    parser.add_argument("--unit", choices=tuple(UNITS_M), help="unit of the positions (default: metres)")
     parser.add_argument("--unlabelled-id", type=int, help="raw id of unlabelled points (default: 0, or -1)")
     parser.add_argument(
         "--normals",
@@ -156,6 +296,11 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Prepare a store; 0 when every scene is in it, 1 when some could not be prepared."""
+    with sole_writer(options.store, "store"):
+        return _prepare(options, console)
+
+
+def _prepare(options: argparse.Namespace, console: Console) -> int:
     name = options.name or options.source.resolve().name
     table = read_class_table(options.classes, name, unlabelled_raw_id=options.unlabelled_id)
     planned = Outcome()
@@ -168,6 +313,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
             "labels": name,
             "label_name": options.label_name,
             "ignored_raw_ids": list(table.ignored_raw_ids),
+            **({"merged_raw_ids": dict(table.merged)} if table.merged else {}),
+            **({"unit": options.unit} if options.unit else {}),
             "normals": options.normals,
             "normal_neighbours": options.neighbours if options.normals else None,
         },
@@ -178,12 +325,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
         num_neighbours=options.neighbours,
         with_normals=options.normals,
         label_name=options.label_name,
+        unit=options.unit,
     )
     outcome = prepare(
         read, jobs, writer, workers=options.workers, overwrite=options.overwrite, console=console
     )
     writer.finish(with_groups(table.label_space, writer.entries()))
     outcome.failures.update(planned.failures)
+    outcome.remarks.update(planned.remarks)
     report_outcome(outcome, Store.open(options.store), console)
     return 1 if outcome.failures else 0
 

@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pointseg.core.scene import Scene
+from pointseg.formats.text import printable
+from pointseg.scans.store_layout import check_scene_name
 from pointseg.scans.store_writer import StoreWriter, write_scene
 
 
@@ -101,6 +103,11 @@ def prepare(
     outcome = Outcome()
     todo = []
     for job in jobs:
+        try:
+            check_scene_name(job.name)
+        except ValueError as error:
+            outcome.failures[printable(job.name)] = printable(f"{job.source}: {error}")
+            continue
         # A scene that changed its split is read again: a test scene may have been stored without its labels.
         if writer.has(job.name, job.split) and not overwrite:
             outcome.kept.append(job.name)
@@ -126,6 +133,21 @@ def prepare(
     return outcome
 
 
+def failure_of(source: Path, error: Exception) -> str:
+    """What to say of a scene that could not be read: the message, which always names the file."""
+    text = said(error)
+    if not isinstance(error, ValueError | OSError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return printable(text if text and source.name in text else f"{source}: {text or type(error).__name__}")
+
+
+def said(error: Exception) -> str:
+    """The message of an error; of one of the system, the place and the reason without its number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}."
+    return str(error)
+
+
 Result = tuple[str, Counter[str], str | None]
 
 
@@ -133,11 +155,11 @@ def _run(read: Callable[[Job], Prepared], job: Job, store: Path) -> Result:
     try:
         prepared = read(job)
         write_scene(store, prepared.scene, job.split, prepared.notes)
-    except (ValueError, MemoryError, OSError) as error:
+    except Exception as error:  # Whatever a reader meets in a stranger's file is that scene's failure.
         # Every other scene would fail as well.
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        return job.name, Counter(), str(error) or type(error).__name__
+        return job.name, Counter(), failure_of(job.source, error)
     return job.name, prepared.remarks, None
 
 
@@ -211,5 +233,5 @@ def exit_code(script: str, run: Callable[[Console], int]) -> int:
         console.print("Stopped. Run the same command again to continue.")
         return 130
     except (ValueError, OSError) as error:
-        console.print(f"{script}: {error}", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(f"{script}: {said(error)}"), markup=False, highlight=False, soft_wrap=True)
         return 2

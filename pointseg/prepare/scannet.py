@@ -15,18 +15,20 @@ from __future__ import annotations
 import argparse
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from pointseg.core.labels import load_label_space
+from pointseg.core.lock import sole_writer
 from pointseg.formats.scannet import AGGREGATION_SUFFIX, SEGMENTS_SUFFIX, read_scannet_scene
 from pointseg.formats.scannet_tables import (
     LABEL_TABLE_NAME,
     LabelTable,
     find_scene_folders,
     has_split_lists,
+    near_category,
     read_label_table,
     read_split_lists,
     shipped_label_table,
@@ -109,8 +111,10 @@ def find_label_table(raw: Path, given: Path | None) -> Path:
     return next((file for file in own if file.is_file()), shipped_label_table())
 
 
-def report_outcome(outcome: Outcome, store: Store, split_of: Mapping[str, str], console: Console) -> None:
-    """What the user has to know at the end of a run."""
+def report_outcome(
+    outcome: Outcome, store: Store, split_of: Mapping[str, str], known: Collection[str], console: Console
+) -> None:
+    """What the user has to know at the end of a run; ``known`` are the categories of the label table."""
 
     def show(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -123,8 +127,14 @@ def report_outcome(outcome: Outcome, store: Store, split_of: Mapping[str, str], 
     show(outcome.counts())
     unknown = {k.removeprefix(UNKNOWN): n for k, n in outcome.remarks.items() if k.startswith(UNKNOWN)}
     if unknown:
-        listed_names = ", ".join(f"{name!r} {count}" for name, count in sorted(unknown.items()))
+        listed_names = ", ".join(
+            f"{name!r} {count}"
+            + (f" (did they mean {near!r}?)" if (near := near_category(name, known)) else "")
+            for name, count in sorted(unknown.items())
+        )
         show(f"Categories that the label table does not have (unlabelled; objects): {listed_names}")
+        if any(near_category(name, known) for name in unknown):
+            show("Names without blanks, such as 'trashcan', are those of ScanNet v1; take the release of v2.")
     for line in outcome.failure_lines():
         show(line)
 
@@ -151,6 +161,11 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Prepare a store; 0 when every scene is in it, 1 when some could not be prepared."""
+    with sole_writer(options.store, "store"):
+        return _prepare(options, console)
+
+
+def _prepare(options: argparse.Namespace, console: Console) -> int:
     label_space = load_label_space(options.labels)
     table_path = find_label_table(options.raw, options.label_table)
     table = read_label_table(table_path, label_space)
@@ -184,7 +199,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     for name in outcome.kept:
         for category, count in store.entry(name)["notes"]["unknown_categories"].items():
             outcome.remarks[UNKNOWN + category] += count
-    report_outcome(outcome, store, split_of, console)
+    report_outcome(outcome, store, split_of, table.category_ids, console)
     return 1 if outcome.failures else 0
 
 

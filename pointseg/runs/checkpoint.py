@@ -1,8 +1,14 @@
-"""Checkpoints on disk, and load_run: a trained network ready to predict."""
+"""Checkpoints on disk, verified when read, and load_run: a trained network ready to predict."""
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
+import shutil
+import struct
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +22,17 @@ from pointseg.core.labels import LabelSpace
 from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
+from pointseg.formats.text import impostor
 from pointseg.models.precision import Amp, check_amp
 from pointseg.models.segmenter import Segmenter
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine, known_engine
 
+#: What torch.load raises for files that are none of its own, damaged, or cut.
+BAD_CHECKPOINT = (
+    pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, TypeError, IndexError,
+    AttributeError, OverflowError, MemoryError, ImportError, zipfile.BadZipFile, struct.error, zlib.error,
+)  # fmt: skip
 #: Version of the layout of a checkpoint.
 FORMAT = 1
 
@@ -61,23 +73,99 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; only data is loaded, never code.
+    """Read a checkpoint; only data is loaded, never code, and every byte of it is checked.
 
     Raises:
         FileNotFoundError: if there is no file.
-        ValueError: if it is no checkpoint of this project or of another format.
+        ValueError: if it is no checkpoint of this project, is damaged, or is of another format.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint.")
     try:
+        _check_sums(path)
         state = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
+    except BAD_CHECKPOINT as error:
+        reason = f"it is {instead}" if (instead := impostor(path)) else str(error).partition("\n")[0]
         raise ValueError(f"{path}: not a readable checkpoint ({reason}).") from None
     found = state.get("format") if isinstance(state, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise ValueError(
+            f"{path}: checkpoint format {found} is newer than this pointseg, which reads format {FORMAT}. "
+            "Update pointseg."
+        )
     if found != FORMAT:
         raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}; got {found}.")
     return dict(state)
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the CRC-32 of everything in a checkpoint; torch writes it and never looks at it again.
+
+    Raises:
+        ValueError: if one differs.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except OSError as error:
+        # A damaged index points before the file's beginning; a failing disk says so itself.
+        if error.errno != errno.EINVAL:
+            raise
+        raise ValueError("damaged: its index is not what was written") from None
+    if damaged is not None:
+        raise ValueError(f"damaged: {damaged} in it is not what was written")
+
+
+def save_last(folder: RunFolder, state: dict[str, Any], *, keep: int) -> None:
+    """Write last.pt; the one that it replaces is kept as last.1.pt, and so on.
+
+    Args:
+        folder: of the run.
+        state: see :func:`save_checkpoint`.
+        keep: how many there are at most, last.pt counted.
+    """
+    for number in range(keep - 1, 1, -1):
+        if folder.older(number - 1).is_file():
+            folder.older(number - 1).replace(folder.older(number))
+    if keep > 1 and folder.last.is_file():
+        # A second name rather than a new one: there is a last.pt at every moment.
+        _second_name(folder.last, folder.older(1))
+    save_checkpoint(folder.last, state)
+
+
+def _second_name(file: Path, name: Path) -> None:
+    name.unlink(missing_ok=True)
+    try:
+        os.link(file, name)
+    except OSError:
+        # Not every file system has links.
+        shutil.copyfile(file, name)
+
+
+def load_newest(folder: RunFolder, device: torch.device | str = "cpu") -> tuple[dict[str, Any], list[str]]:
+    """The newest checkpoint of a run that is whole, and what to tell people of those that are not.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if all are damaged.
+    """
+    problems: list[str] = []
+    for file in folder.recent:
+        try:
+            state = load_checkpoint(file, device)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if problems:
+            problems.append(f"continues from {file.name} instead, step {int(state['step'])}")
+        return state, [f"beware: {line}" for line in problems]
+    if not problems:
+        raise FileNotFoundError(f"{folder.last}: no such checkpoint.")
+    listed = "\n  ".join(problems)
+    raise ValueError(
+        f"{folder.path}: no whole checkpoint to continue from:\n  {listed}\nRestore one from a copy, or "
+        "start over with --no-resume."
+    )
 
 
 def load_run(

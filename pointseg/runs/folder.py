@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shlex
@@ -18,14 +17,16 @@ import torch
 
 import pointseg
 from pointseg.config import ConfigError, changed, dump_config, load_config
-from pointseg.core.durable import remove_partials, write_json, write_text
+from pointseg.core.durable import remove_partials, write_text
 from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import Experiment
+from pointseg.formats.sealed import read_sealed_json, write_sealed_json
 
 #: Settings that may differ between the parts of a run: they say where and how fast, not what is computed.
 FREE_TO_CHANGE = frozenset(
-    {"data.path", "engine", "train.workers", "train.num_threads", "train.log_every", "train.checkpoint_every"}
+    {"data.path", "engine", "train.workers", "train.num_threads", "train.log_every"}
+    | {"train.checkpoint_every", "train.keep_checkpoints"}
 )
 _WRITTEN_AGAIN = "The `pointseg train` command of this run writes it again, also where the run is at its end."
 
@@ -35,7 +36,8 @@ class RunFolder:
 
     ``config.yaml`` (resolved Experiment), ``label_space.json``, ``class_statistics.json`` (class counts of
     the training split), ``environment.json`` (versions, seed, commands), ``metrics.jsonl``,
-    ``checkpoints/last.pt``, ``checkpoints/best.pt``, ``tensorboard/``.
+    ``checkpoints/last.pt``, the ones before it as ``last.1.pt`` and so on, ``checkpoints/best.pt``,
+    ``tensorboard/``.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -49,6 +51,17 @@ class RunFolder:
         self.last = self.checkpoints / "last.pt"
         self.best = self.checkpoints / "best.pt"
         self.tensorboard = self.path / "tensorboard"
+
+    def older(self, number: int) -> Path:
+        """The checkpoint ``number`` savings before last.pt."""
+        return self.checkpoints / f"last.{number}.pt"
+
+    @property
+    def recent(self) -> list[Path]:
+        """The checkpoints that a training could continue from, the newest first."""
+        numbered = [file for file in self.checkpoints.glob("last.*.pt") if file.suffixes[0][1:].isdecimal()]
+        found = sorted(numbered, key=lambda file: int(file.suffixes[0][1:]))
+        return [file for file in (self.last, *found) if file.is_file()]
 
     def read_experiment(self) -> Experiment:
         """The configuration of the run.
@@ -73,7 +86,7 @@ class RunFolder:
             ValueError: if the file is damaged.
         """
         with _readable(self.label_space, _WRITTEN_AGAIN):
-            return LabelSpace.from_dict(json.loads(self.label_space.read_text(encoding="utf-8")))
+            return LabelSpace.from_dict(read_sealed_json(self.label_space))
 
     def write_class_statistics(self, statistics: ClassStatistics) -> None:
         """Keep the class counts of the training split."""
@@ -82,7 +95,7 @@ class RunFolder:
             "samples": statistics.samples.tolist(),
             "num_samples": statistics.num_samples,
         }
-        write_json(self.class_statistics, counts, indent=None)
+        write_sealed_json(self.class_statistics, counts, indent=None)
 
     def read_class_statistics(self) -> ClassStatistics | None:
         """Class counts of the training split; None where the run has not kept them.
@@ -93,7 +106,7 @@ class RunFolder:
         if not self.class_statistics.is_file():
             return None
         with _readable(self.class_statistics, _WRITTEN_AGAIN):
-            counts = json.loads(self.class_statistics.read_text(encoding="utf-8"))
+            counts = read_sealed_json(self.class_statistics)
             return ClassStatistics(
                 torch.tensor(counts["points"]), torch.tensor(counts["samples"]), int(counts["num_samples"])
             )
@@ -111,7 +124,7 @@ class RunFolder:
         """
         if resume is False:
             return False
-        if not self.last.is_file():
+        if not self.recent:
             if resume:
                 raise FileNotFoundError(f"{self.last}: no such checkpoint, so there is nothing to resume.")
             return False
@@ -126,7 +139,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove the files of an earlier run; foreign files are kept."""
-        for path in (self.last, self.best, self.metrics, self.environment):
+        for path in (*self.recent, self.best, self.metrics, self.environment):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
 
@@ -146,15 +159,15 @@ class RunFolder:
         starts = self._starts()
         data = changed(experiment.data, path=experiment.data.path.resolve())
         write_text(self.config, dump_config(changed(experiment, data=data)))
-        write_json(self.label_space, label_space.to_dict())
+        write_sealed_json(self.label_space, label_space.to_dict())
         starts.append({"step": step, "seed": experiment.seed, **describe_environment(device)})
-        write_json(self.environment, {"starts": starts})
+        write_sealed_json(self.environment, {"starts": starts})
 
     def _starts(self) -> list[dict[str, Any]]:
         if not self.environment.is_file():
             return []
         with _readable(self.environment, "It only records how the run was started: delete it and go on."):
-            return list(json.loads(self.environment.read_text(encoding="utf-8"))["starts"])
+            return list(read_sealed_json(self.environment)["starts"])
 
 
 @contextmanager

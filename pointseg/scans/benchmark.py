@@ -16,6 +16,7 @@ from pydantic import Field
 from pointseg.config import Config
 from pointseg.core.labels import shipped_label_sets
 from pointseg.formats.ply import ply_vertex_count
+from pointseg.formats.text import read_lines
 
 #: Above this a server's own unpacking has been seen to fail; 18 million honest lines take a few MB.
 LARGE_BYTES = 200_000_000
@@ -172,7 +173,7 @@ def read_scene_list(path: Path) -> list[str]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file; expected one scene name per line.")
-    names = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = read_lines(Path(path))
     if not names or len(set(names)) != len(names):
         raise ValueError(f"{path}: expected different scene names, one per line; got {len(names)} lines.")
     return sorted(names)

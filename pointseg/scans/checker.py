@@ -33,8 +33,18 @@ class ScanSubmission:
     def check(self, path: Path) -> SubmissionCheck:
         """Find every mistake, see :func:`pointseg.scans.submission.check_submission`."""
         label_space = find_label_space(self.labels)
-        expected = Benchmark.of(label_space.name).expected(self.raw, self.scenes)
-        return check_by_rules(path, label_space, expected)
+        rules = Benchmark.of(label_space.name)
+        result = check_by_rules(path, label_space, rules.expected(self.raw, self.scenes))
+        if self.raw is not None:
+            return result
+        scenes = f"{rules.scored_split} split" if self.scenes is None else f"scenes of {self.scenes}"
+        return replace(
+            result,
+            held_against=(
+                f"Held against the official table of vertices for {label_space.name}, {scenes}. For generated"
+                " or own scans: --raw DIR, the folder of the raw scans."
+            ),
+        )
 
 
 def check_by_rules(path: Path, label_space: LabelSpace, expected: Mapping[str, int]) -> SubmissionCheck:

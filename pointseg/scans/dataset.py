@@ -17,8 +17,8 @@ from pointseg.data.reader import SceneReader
 from pointseg.formats.clouds import CLOUD_SUFFIXES
 from pointseg.formats.submission import SubmissionCheck
 from pointseg.scans.checker import ScanSubmission, check_by_rules
-from pointseg.scans.features import FeatureName
-from pointseg.scans.file import CloudFile, read_cloud_file
+from pointseg.scans.features import COLOR_SCALES, FeatureName, check_scene_has
+from pointseg.scans.file import CloudFile, read_for_network
 from pointseg.scans.paste import InstancePaster, PasteConfig
 from pointseg.scans.pipeline import ScenePipeline, split_at_voxelize
 from pointseg.scans.store import Store
@@ -41,6 +41,7 @@ class StoreData(Kind):
     file_suffixes: ClassVar[tuple[str, ...]] = CLOUD_SUFFIXES
     labelled_suffix: ClassVar[str] = ".ply"
     checker: ClassVar[Any] = ScanSubmission
+    more_rows: ClassVar[str] = "a smaller data.voxel_size_m"
 
     type: Literal["store"] = "store"
     voxel_size_m: float = Field(default=0.02, gt=0)
@@ -59,6 +60,22 @@ class StoreData(Kind):
     def check(self, augment: Sequence[TransformConfig], mix3d_p: float) -> None:
         """Raises ValueError for transforms in an order that cannot be."""
         split_at_voxelize(augment)
+
+    def check_scenes(self, store: Store, names: Sequence[str]) -> list[str]:
+        """Whether the files of scenes are there and whole, with what the features need; pages are not read.
+
+        Raises:
+            ValueError: naming a scene that cannot be used.
+        """
+        for name in names:
+            check_scene_has(self.features, store.load(name))
+        bare = [name for name in names if not store.has_colors(name)]
+        if not bare or not COLOR_SCALES.keys() & set(self.features):
+            return []
+        return [
+            f"WARNING: the network sees colours, and {len(bare)} of {len(names)} scenes have none, such as "
+            f"{bare[0]}: there it sees grey"
+        ]
 
     def build_reader(self, store: Store, names: Sequence[str], *, seed: int) -> SceneReader:
         """What loader workers do.
@@ -88,9 +105,9 @@ class StoreData(Kind):
             max_voxels=self.max_voxels,
         )
 
-    def read_file(self, path: Path) -> CloudFile:
+    def read_file(self, path: Path, *, unit: str | None = None, want_labels: bool = False) -> CloudFile:
         """A PLY, NPZ, LAS or LAZ file, with normals if the network wants to see them."""
-        return read_cloud_file(path, want_normals="normal" in self.features)
+        return read_for_network(path, self.features, self.voxel_size_m, want_labels=want_labels, unit=unit)
 
     def write_submission(
         self,

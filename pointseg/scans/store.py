@@ -13,10 +13,15 @@ import numpy.typing as npt
 from pointseg.core.labels import LabelSpace
 from pointseg.core.scene import Scene
 from pointseg.data.source import Source, count_classes
-from pointseg.scans.store_layout import ARRAYS, SCENES, check_scene_name, read_manifest
+from pointseg.formats.npz import BAD_ARRAY
+from pointseg.scans.store_layout import ARRAYS, SCENES, check_scene_name, read_manifest, sha256_of
 from pointseg.scans.store_writer import StoreWriter
 
 __all__ = ["Store", "StoreWriter", "count_classes"]
+
+#: Files whose content this process has compared with the manifest, with their hashes there: once is enough
+#: for a process, and costs a pass of SHA-256 at the first reading of a scene.
+_VERIFIED: set[tuple[str, str]] = set()
 
 
 # How it is shown is said by Source.
@@ -63,8 +68,12 @@ class Store(Source):
     def has_colors(self, name: str) -> bool:
         return "rgb" in self.entry(name)["files"]
 
-    def load(self, name: str) -> Scene:
+    def load(self, name: str, *, verify: bool = True) -> Scene:
         """A scene whose arrays are read-only memory maps: pages are read when they are used.
+
+        Args:
+            name: of the scene.
+            verify: compare each file with its hash in the manifest, the first time in a process.
 
         Raises:
             ValueError: if there is no such scene, or its files do not agree with the manifest.
@@ -78,7 +87,7 @@ class Store(Source):
             file = folder / f"{array}.npy"
             try:
                 arrays[array] = np.load(file, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
+            except BAD_ARRAY as error:
                 raise ValueError(
                     f"{file}: cannot be read ({error}). Delete {folder} and run data_prep again."
                 ) from None
@@ -88,7 +97,10 @@ class Store(Source):
                     f"{file}: expected {entry['num_vertices']} rows of {ARRAYS[array]}; got {rows} of "
                     f"{kind}. Delete {folder} and run data_prep again."
                 )
-        return Scene(name, **arrays)
+            if verify:
+                _verify(file, entry["files"][array]["sha256"])
+        x, y, z = entry.get("notes", {}).get("offset_m", (0.0, 0.0, 0.0))
+        return Scene(name, **arrays, offset_m=(float(x), float(y), float(z)))
 
     def read(self, name: str) -> Scene:
         return read_whole(self.load(name))
@@ -106,4 +118,24 @@ def read_whole(scene: Scene) -> Scene:
         rgb=copied(scene.rgb),
         normal=copied(scene.normal),
         raw_label=copied(scene.raw_label),
+        offset_m=scene.offset_m,
     )
+
+
+def _verify(file: Path, sha256: str) -> None:
+    """Raises ValueError if a file is not the one of this hash."""
+    key = (str(file.absolute()), sha256)
+    if key in _VERIFIED:
+        return
+    try:
+        found = sha256_of(file)
+    except OSError as error:
+        raise ValueError(
+            f"{file}: cannot be read ({error}). Delete {file.parent} and run data_prep again."
+        ) from None
+    if found != sha256:
+        raise ValueError(
+            f"{file}: its content is not what was written: a damaged disk, a copy that was cut, or an "
+            f"edit. Delete {file.parent} and run data_prep again."
+        )
+    _VERIFIED.add(key)

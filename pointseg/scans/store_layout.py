@@ -11,9 +11,11 @@ The manifest is rebuilt from the scene.json files, so a stopped preparation lose
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
+
+from pointseg.formats.sealed import check_seal
+from pointseg.formats.text import read_json
 
 #: Raised when files of an older store cannot be read any more.
 FORMAT_VERSION = 1
@@ -43,16 +45,26 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"{path}: no store here ({MANIFEST} is missing). data_prep/*.py make stores.")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = read_json(file)
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file}: not a store's manifest ({type(error).__name__}: {error}).") from None
+        raise ValueError(
+            f"{file}: not a store's manifest ({type(error).__name__}: {error}). Delete {path} and prepare it "
+            "again, or restore the file from a copy."
+        ) from None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ValueError(
+            f"{file}: store format {version} is newer than this pointseg, which reads format "
+            f"{FORMAT_VERSION}. Update pointseg to {manifest.get('package_version', 'a later version')}."
+        )
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{file}: store format {version}, but this pointseg reads format {FORMAT_VERSION}. "
             "Prepare the store again, or use the pointseg that wrote it "
             f"({manifest.get('package_version', 'version unknown')})."
         )
+    # After the version: another one may be sealed otherwise.
+    check_seal(file, file.read_bytes())
     missing = {"label_space", "options", "scenes", "complete"} - set(manifest)
     if missing:
         raise ValueError(f"{file}: incomplete manifest, {sorted(missing)} missing; run data_prep again.")
@@ -65,11 +77,12 @@ def check_scene_name(name: str) -> str:
     Raises:
         ValueError: for names with path parts, control characters, a leading dot, or of no or great length.
     """
-    hidden_or_empty = not name or name.startswith(".") or len(name.encode()) > 200
+    # Names of files may hold bytes that are no UTF-8; they come as characters that are not printable.
+    hidden_or_empty = not name or name.startswith(".") or len(name.encode("utf-8", "surrogateescape")) > 200
     if hidden_or_empty or any(c in "/\\:" or not c.isprintable() for c in name):
         raise ValueError(
             f"{name!r} cannot be a scene's name: no path separators, colons, control characters, "
-            "leading dot, and 1 to 200 bytes."
+            "leading dot, bytes that are no UTF-8, and 1 to 200 bytes. Rename it."
         )
     return name
 

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from pointseg import __version__
-from pointseg.core.durable import move, write_json, writing
+from pointseg.core.durable import is_partial, move, remove_partials, writing
 from pointseg.core.labels import LabelSpace
+from pointseg.core.lock import LOCK
 from pointseg.core.scene import Scene
+from pointseg.formats.sealed import read_sealed_json, write_sealed_json
 from pointseg.scans.store_layout import (
     ARRAYS,
     FORMAT_VERSION,
@@ -51,19 +53,22 @@ class StoreWriter:
         self.options: dict[str, Any] = json.loads(json.dumps(dict(options or {})))
         if (self.path / MANIFEST).is_file():
             self._check_continues(read_manifest(self.path))
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and not _is_empty(self.path):
             raise ValueError(f"{self.path}: not empty and no store; choose a new folder for the store.")
         (self.path / SCENES).mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.path / PARTIAL, ignore_errors=True)
+        remove_partials(self.path)
         self._write_manifest({}, complete=False)
 
     def _check_continues(self, manifest: Mapping[str, Any]) -> None:
+        if not any((self.path / SCENES).glob("*/scene.json")):
+            return  # Nothing is in it that was made otherwise: the first try failed before its first scene.
         old = LabelSpace.from_dict(manifest["label_space"])
         for what, before, now in (
             ("classes", _identity(old), _identity(self.label_space)),
             ("options", manifest["options"], self.options),
         ):
-            if before != now:
+            if before != now and not _only_adds(before, now):
                 raise ValueError(
                     f"{self.path}: this store was begun with other {what} "
                     f"({_difference(before, now)}). Choose another folder or delete this one."
@@ -74,7 +79,11 @@ class StoreWriter:
         file = self.path / SCENES / check_scene_name(name) / "scene.json"
         if split is None or not file.is_file():
             return file.is_file()
-        return bool(json.loads(file.read_text(encoding="utf-8"))["split"] == split)
+        try:
+            return bool(read_sealed_json(file)["split"] == split)
+        except (ValueError, KeyError, TypeError):
+            # Cut by a full disk or a power cut: the scene is made again, and takes its place.
+            return False
 
     def add(self, scene: Scene, split: str, notes: Mapping[str, Any] | None = None) -> None:
         """Write a scene; one of that name is replaced.
@@ -92,7 +101,7 @@ class StoreWriter:
     def entries(self) -> dict[str, dict[str, Any]]:
         """The scene.json of every scene that is there, by name."""
         files = sorted((self.path / SCENES).glob("*/scene.json"))
-        return {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+        return {file.parent.name: read_sealed_json(file) for file in files}
 
     def finish(self, label_space: LabelSpace | None = None) -> None:
         """Write the manifest from the scenes that are there; from now on :meth:`Store.open` reads the store.
@@ -105,7 +114,7 @@ class StoreWriter:
         self._write_manifest(self.entries(), complete=True)
 
     def _write_manifest(self, scenes: Mapping[str, Any], *, complete: bool) -> None:
-        write_json(
+        write_sealed_json(
             self.path / MANIFEST,
             {
                 "format_version": FORMAT_VERSION,
@@ -152,7 +161,7 @@ def _fill_folder(folder: Path, scene: Scene, split: str, notes: Mapping[str, Any
         for array, kind in ARRAYS.items()
         if getattr(scene, array) is not None
     }
-    write_json(
+    write_sealed_json(
         folder / "scene.json",
         {
             "split": split,
@@ -184,10 +193,26 @@ def _class_points(scene: Scene) -> dict[str, int]:
     return {str(raw_id): int(count) for raw_id, count in zip(ids.tolist(), counts.tolist(), strict=True)}
 
 
+def _is_empty(path: Path) -> bool:
+    """Whether a folder holds nothing, or nothing but what a writer leaves that was killed at its start."""
+    own = (SCENES, PARTIAL, LOCK)
+    return path.is_dir() and all(entry.name in own or is_partial(entry, MANIFEST) for entry in path.iterdir())
+
+
 def _identity(label_space: LabelSpace) -> dict[str, Any]:
     """What must not change while a store grows; groups and colours may, they touch no scene."""
     names = dict(zip(map(str, label_space.raw_ids), label_space.names, strict=True))
     return {"name": label_space.name, "unlabelled_raw_id": label_space.unlabelled_raw_id, **names}
+
+
+def _only_adds(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether classes or ignored ids were added and nothing else: no scene that is there can have them."""
+    ids = "ignored_raw_ids"
+    return (
+        all(now.get(key) == value for key, value in before.items() if key != ids)
+        and set(now) - set(before) <= {key for key in now if key.lstrip("-").isdigit()}
+        and set(before.get(ids, ())) <= set(now.get(ids, ()))
+    )
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

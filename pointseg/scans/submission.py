@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace
-from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, write_archive
+from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, foreign_method, write_archive
 from pointseg.formats.label_text import LabelTextError, format_labels, parse_labels
 from pointseg.formats.submission import SubmissionCheck, count_ids, foreign_archive
 from pointseg.formats.submission_problems import Findings
@@ -91,6 +91,8 @@ def _read_member(
     if member.flag_bits & _ENCRYPTED:
         findings.add("encrypted", name)
         return None
+    if method := foreign_method(member):
+        findings.add("compression", f"{name} ({method})")
     if member.file_size > limit:
         findings.add("too_large", f"{name}: {member.file_size:,} bytes for {num_vertices:,} vertices")
         return None

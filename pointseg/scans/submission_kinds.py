@@ -20,6 +20,10 @@ KINDS: dict[str, tuple[str, str]] = {
         "Write every scene once; make the archive anew instead of appending to it.",
     ),
     "encrypted": ("A file is encrypted", "Make the archive without a password."),
+    "compression": (
+        "A file is compressed in a way that a server need not read",
+        "Make the archive again with plain deflate compression: `zip -j`, or zipfile.ZIP_DEFLATED.",
+    ),
     "corrupt": (
         "A file cannot be unpacked",
         "Make the archive again with plain deflate compression, and copy it in binary mode.",

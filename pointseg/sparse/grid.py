@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pointseg.core.held import held_tensors
 from pointseg.sparse.kernel_map import KernelMap
 from pointseg.sparse.keys import Bounds, KeyLayout
 from pointseg.sparse.voxels import Geometry, Voxels, coarse_bounds
@@ -54,6 +56,7 @@ class Grid:
     def _set(self, voxels: Voxels) -> None:
         self.voxels = voxels
         self._coarser: dict[int, Grid] = {}
+        self._sorted: Grid | None = None
         # Weak keys: a map onto this very grid must not keep the grid alive in a circle.
         self._maps: WeakKeyDictionary[Grid, dict[tuple[int, int], KernelMap]] = WeakKeyDictionary()
 
@@ -95,12 +98,18 @@ class Grid:
     def sorted(self) -> tuple[Grid, Tensor | None]:
         """This grid with sorted rows, and the (N,) int64 row of this grid that each of them was.
 
-        The second value is None where nothing had to move.
+        The second value is None where nothing had to move. Memoised.
         """
         if self.order is None:
             return self, None
-        voxels = Voxels(self.coords[self.order], None, self.stride, known_bounds=self.voxels.bounds)
-        return Grid._trusted(voxels), self.order
+        if self._sorted is None:
+            voxels = Voxels(self.coords[self.order], None, self.stride, known_bounds=self.voxels.bounds)
+            self._sorted = Grid._trusted(voxels)
+        return self._sorted, self.order
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Those that this grid, all that are made from it and their maps hold."""
+        yield from held_tensors((self.voxels, self._sorted, self._coarser, self._maps))
 
     def coarsen(self, factor: int) -> Grid:
         """The grid of stride ``stride * factor`` whose voxels hold at least one voxel of this one; memoised.
@@ -125,7 +134,7 @@ class Grid:
         Args:
             times: how many grids.
         """
-        if not len(self) or not times:
+        if not len(self) or not times or self._is_coarsened(times):
             return
         made = [self._coarse_keys(self.stride << level) for level in range(1, times + 1)]
         keys = [packed.sort().values for _, packed in made]
@@ -137,6 +146,12 @@ class Grid:
             first = torch.searchsorted(rank, torch.arange(1, size + 1, device=self.device))
             voxels = grid.voxels.coarser(layout.unpack(packed[first]), grid.stride * 2)
             grid = grid._coarser.setdefault(2, Grid._trusted(voxels))
+
+    def _is_coarsened(self, times: int) -> bool:
+        grid: Grid | None = self
+        for _ in range(times):
+            grid = None if grid is None else grid._coarser.get(2)
+        return grid is not None
 
     def _coarse_keys(self, stride: int) -> tuple[KeyLayout, Tensor]:
         """Keys of the voxels of a larger stride in which the rows lie, and how they are packed."""

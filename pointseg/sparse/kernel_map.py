@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from itertools import accumulate, pairwise
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor
 
+from pointseg.core.held import held_tensors
 from pointseg.sparse.keys import KeyLayout
 from pointseg.sparse.native_maps import can_find_pairs, find_sorted_pairs
 from pointseg.sparse.neighbours import Neighbours, exchanged_table, neighbour_table, pairs_of
@@ -50,8 +52,9 @@ class KernelMap:
     def __init__(self, geometry: Geometry, find: Callable[[], TapPairs], look_up: Neighbours) -> None:
         self.geometry = geometry
         self.plans: dict[str, Any] = {}
-        self._pairs = cache(find)
+        self._pairs = _Once(find)
         self._neighbours = look_up
+        self._original: ref[KernelMap] | None = None
 
     @classmethod
     def of(cls, geometry: Geometry) -> KernelMap:
@@ -113,8 +116,12 @@ class KernelMap:
         return self.source[pairs], self.target[pairs]
 
     def transposed(self) -> KernelMap:
-        """The map with its sides exchanged: the one of the transposed convolution; memoised."""
-        return self._transposed
+        """The map with its sides exchanged: the one of the transposed convolution; memoised.
+
+        Of a transposed map it is the original one, as long as somebody keeps that.
+        """
+        original = None if self._original is None else self._original()
+        return original or self._transposed
 
     @cached_property
     def _transposed(self) -> KernelMap:
@@ -122,7 +129,27 @@ class KernelMap:
         look_up = Neighbours(partial(_exchanged_table, self._neighbours, self.num_source))
         on_cpu = self.geometry.source.coords.device.type == "cpu"
         find = partial(_exchange, self._pairs) if on_cpu else partial(_pairs_of, look_up)
-        return KernelMap(self.geometry.exchanged(), find, look_up)
+        made = KernelMap(self.geometry.exchanged(), find, look_up)
+        made._original = ref(self)
+        return made
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Those that were found until now, for this map and its transpose."""
+        yield from held_tensors((self._pairs.found, self._neighbours.held, self.plans))
+        yield from held_tensors(vars(self).get("_transposed"))
+
+
+class _Once:
+    """What a function finds, found when first asked for and kept."""
+
+    def __init__(self, find: Callable[[], TapPairs]) -> None:
+        self._find = find
+        self.found: TapPairs | None = None
+
+    def __call__(self) -> TapPairs:
+        if self.found is None:
+            self.found = self._find()
+        return self.found
 
 
 def _pairs_of(look_up: Callable[[], Tensor]) -> TapPairs:

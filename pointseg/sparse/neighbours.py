@@ -38,6 +38,11 @@ class Neighbours:
             self._table = self._find()
         return self._table
 
+    @property
+    def held(self) -> object:
+        """The tensors in memory, in whichever form."""
+        return self._table, self._sorted
+
     def keep_sorted(self, table: Tensor, rows: Tensor) -> None:
         """Forget the table for one with the same columns in another order.
 

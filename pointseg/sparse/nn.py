@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from pointseg.core.synced_norm import SyncedBatchNorm
 from pointseg.sparse.grid import Grid
 from pointseg.sparse.kernel_map import KernelMap
 from pointseg.sparse.ops import convolve, multiply, parts_to_read
@@ -141,7 +142,7 @@ class SparseBatchNorm(nn.Module):
     def forward(self, x: SparseTensor) -> SparseTensor:
         bn = self.bn
         # A synchronised layer must meet the other processes even with an empty share of the batch.
-        if self.training and len(x.features) < 2 and not isinstance(bn, nn.SyncBatchNorm):
+        if self.training and len(x.features) < 2 and not isinstance(bn, SyncedBatchNorm):
             features = nn.functional.batch_norm(
                 x.features, bn.running_mean, bn.running_var, bn.weight, bn.bias, False, 0.0, bn.eps
             )

@@ -28,7 +28,7 @@ from rich.console import Console
 from pointseg.config import load_config
 from pointseg.core.durable import write_json, write_text
 from pointseg.experiment import Experiment
-from pointseg.runs.checkpoint import load_checkpoint
+from pointseg.runs.checkpoint import load_newest
 from pointseg.runs.folder import RunFolder, compare
 from pointseg.study.measure import measure
 from pointseg.training.train import TrainingResult, train
@@ -89,7 +89,7 @@ def _begun_by(folder: Path, experiment: Experiment, job: Mapping[str, Any]) -> s
     run, marker = RunFolder(folder), folder / CODE
     begun_by = marker.read_text(encoding="utf-8") if marker.is_file() else None
     accepted = begun_by == job["facts"]["code_hash"] or job["accept_code"]
-    if begun_by and accepted and run.last.is_file() and not compare(run.read_experiment(), experiment):
+    if begun_by and accepted and run.recent and not compare(run.read_experiment(), experiment):
         return begun_by
     write_text(marker, job["facts"]["code_hash"])
     for leftover in (COSTS, f"{RECORD}.json", f"{RECORD}.npz"):
@@ -102,7 +102,7 @@ def _train(
 ) -> TrainingResult:
     """To the end, or until it is asked to stop; what it cost is kept where it has come to the end."""
     began = time.process_time()
-    first = int(load_checkpoint(RunFolder(folder).last)["step"]) if continues else 0
+    first = int(load_newest(RunFolder(folder))[0]["step"]) if continues else 0
     resume = None if continues else False
     result = train(experiment, folder, resume=resume, device=job["device"], console=Console(width=120))
     if result.is_finished and not (folder / COSTS).is_file():

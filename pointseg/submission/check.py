@@ -29,6 +29,8 @@ def check(path: Path, options: Mapping[str, Any] | None = None) -> SubmissionChe
     given = {name: value for name, value in (options or {}).items() if value is not None}
     result = kind_of(path, given).checker(**given).check(path)
     console = Console()
+    if result.held_against:
+        console.print(result.held_against, soft_wrap=True, highlight=False, markup=False)
     print_outcome(path, result, console)
     print_remarks(result, console)
     return result

@@ -7,10 +7,13 @@ from typing import Literal
 
 from rich.console import Console
 
+from pointseg.core.destination import check_destination, naming
 from pointseg.core.durable import move
 from pointseg.evaluation.evaluate import predict_store
+from pointseg.formats.archive import check_names
 from pointseg.formats.submission import SubmissionCheck
 from pointseg.models.precision import Amp
+from pointseg.prediction.predict import check_views
 from pointseg.runs.checkpoint import load_run
 from pointseg.submission.check import print_remarks
 
@@ -44,14 +47,17 @@ def submit(
         ValueError: if the result does not pass the check; it stays as ``<output>.rejected``.
     """
     output = Path(output)
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"{output.parent}: no such folder; make it first.")
+    check_destination(output)
+    check_views(views)
     run = load_run(run_folder, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
+    kind = run.experiment.data
     store = run.open_data(data)
     names = store.scene_names(split)
+    check_names(output, names, kind.checker.suffix)
     rejected = output.with_name(f"{output.name}.rejected")
     predicted = predict_store(run, store, names, views=views)
-    check = run.experiment.data.write_submission(rejected, store, names, run.label_space, predicted)
+    with naming(rejected):
+        check = kind.write_submission(rejected, store, names, run.label_space, predicted)
     if not check.is_valid:
         messages = "\n".join(problem.message for problem in check.problems)
         raise ValueError(f"{rejected} is not fit for the server:\n{messages}")

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pointseg.core.durable import PARTIAL, remove_partials, write_json, write_text
+from pointseg.core.durable import PARTIAL, is_partial, remove_partials, write_bytes, write_json, write_text
+from pointseg.core.lock import LOCK, sole_writer
 from pointseg.formats.scannet_tables import shipped_label_table, shipped_splits
 from pointseg.synthetic.rooms import make_room
 from pointseg.synthetic.sampler import ClassSampler
@@ -84,9 +86,20 @@ def synthesize(
     """
     recipe = Recipe(num_scenes, seed, temper)
     jobs = scene_jobs(recipe, official_names_only=not split_files)
+    with sole_writer(out, "folder of scenes"):
+        return _synthesize(out, recipe, jobs, split_files, workers, console or Console())
+
+
+def _synthesize(
+    out: Path,
+    recipe: Recipe,
+    jobs: list[SceneJob],
+    split_files: bool,
+    workers: int | None,
+    shown: Console,
+) -> dict[str, list[str]]:
     claim(out, recipe)
     waiting = [job for job in jobs if not (job.folder(out) / job.name).is_dir()]
-    shown = console or Console()
     if len(waiting) < len(jobs):
         shown.print(f"{len(jobs) - len(waiting)} of {len(jobs)} scenes are there already.")
     with _progress(shown, len(waiting)) as advance:
@@ -146,7 +159,7 @@ def claim(out: Path, recipe: Recipe) -> None:
                 f"{out} was generated as {found}, now asked for {asdict(recipe)}. "
                 "Choose another folder, or delete this one."
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(map(_is_foreign, out.iterdir()))):
         raise FileExistsError(
             f"{out} is not empty and was not made by pointseg synthesize (no {MANIFEST}); "
             "choose a new or an empty folder."
@@ -156,8 +169,14 @@ def claim(out: Path, recipe: Recipe) -> None:
         if leftover.is_dir():
             shutil.rmtree(leftover)
     remove_partials(out)
-    shutil.copyfile(shipped_label_table(), out / shipped_label_table().name)
+    # First, so that whatever is stopped behind it is known for ours.
     write_json(manifest, asdict(recipe), indent=2)
+    write_bytes(out / shipped_label_table().name, shipped_label_table().read_bytes())
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is none that a run leaves which was killed at its very start."""
+    return path.name != LOCK and not is_partial(path, MANIFEST)
 
 
 def generate(out: Path, job: SceneJob) -> str:
@@ -184,14 +203,23 @@ def _run(out: Path, jobs: list[SceneJob], workers: int) -> Iterator[str]:
         return
     # Spawned, not forked: forking a process with threads (progress display, BLAS) may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_start_worker) as pool:
         pending = [pool.submit(generate, out, job) for job in jobs]
         try:
             for done in as_completed(pending):
                 yield done.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            # A scene takes up to a minute; half of one lies in a folder that the next run clears.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
             raise
+
+
+def _start_worker() -> None:
+    """Ctrl-C ends a worker at once: as an exception it would end its scene alone, and the next one begin."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

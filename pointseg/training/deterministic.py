@@ -13,9 +13,10 @@ import torch
 def deterministic_sums(asked: bool) -> Iterator[None]:
     """Sums of one order where torch has them, for a while; an operation without one raises its name.
 
-    Our own kernels have one order always. Torch adds rows of classes (``index_add``, ``scatter_add``) by
-    atomics on a GPU, in whatever order they come; like this it sorts them first and adds segments, which
-    takes longer. Tile sizes are not measured: another tile is another order. On a CPU nothing changes.
+    Our own kernels have one order always. Sums over the rows of a class, which torch would make by atomics on
+    a GPU, in whatever order they come, are made of sorted stretches (``pointseg.losses.sorted_sums``); for
+    all else torch's own forms in one order serve. Tile sizes are not measured: another tile is another order.
+    On a CPU nothing changes. ``benchmarks/gpu.md`` lists what a step adds up, and how.
 
     Args:
         asked: without it this does nothing.

@@ -16,8 +16,8 @@ from pointseg.runs.folder import RunFolder
 from pointseg.training.freeze import matching
 from pointseg.training.state import TrainingState
 
-#: Entries of a Segmenter's weights that depend on the classes.
-_HEAD = "head."
+#: Entries of a Segmenter's weights that depend on the classes: of the main head, and of others.
+_HEADS = ("head.", "others.")
 #: Settings of the data that give the input channels their meaning.
 _MEANING = ("features", "voxel_size_m")
 
@@ -73,11 +73,11 @@ class InitialWeights:
         """
         own = segmenter.state_dict()
         left_anew = matching(own, experiment.train.init_anew, "train.init_anew")
-        body = {key for key in own if not key.startswith(_HEAD)}
-        given = {key: value for key, value in self.weights.items() if not key.startswith(_HEAD)}
+        body = {key for key in own if not key.startswith(_HEADS)}
+        given = {key: value for key, value in self.weights.items() if not key.startswith(_HEADS)}
         self._check_backbone({key: own[key] for key in body}, given)
         taken, notes = dict(given), [f"starts from {self.path}: {len(given)} entries of the backbone"]
-        head = [key for key in own if key.startswith(_HEAD)]
+        head = [key for key in own if key.startswith(_HEADS)]
         reason = self._other_classes(label_space, own)
         fitting = [
             k
@@ -93,7 +93,7 @@ class InitialWeights:
         anew = [key for key in head if (reason or key not in fitting) and key not in left_anew]
         if anew:
             notes.append(f"anew: {', '.join(anew)}, since {reason or 'the run has none of that shape'}")
-        if left := [k for k in self.weights if k.startswith(_HEAD) and k not in own]:
+        if left := [k for k in self.weights if k.startswith(_HEADS) and k not in own]:
             notes.append(f"left out: {', '.join(left)}, which this head has not")
         segmenter.load_state_dict({**own, **taken})
         return notes + self._other_inputs(experiment)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question that a loop asks, instead of an exception at any line."""
+"""Ctrl-C, SIGTERM and SIGHUP as a question that a loop asks, instead of an exception at any line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Ctrl-C; what timeout, Slurm and `kill` send; what a terminal that closes sends (Windows has no such).
+SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []),
+)
 
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM sets ``requested``; a second SIGINT interrupts as usual.
+    """While entered, the first signal sets ``requested``; a second SIGINT interrupts as usual.
+
+    A signal that was ignored stays so: with nohup a training outlives its terminal.
 
     Signals can only be caught in the main thread; in another one this object never asks to stop.
     """
@@ -22,7 +29,8 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._ask) for number in SIGNALS}
+            heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._ask) for number in heard}
         return self
 
     def __exit__(

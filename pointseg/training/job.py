@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -32,6 +32,10 @@ from pointseg.training.state import TrainingState
 _BATCH_STREAM = 0
 
 
+class UnreadableBatchError(ValueError):
+    """Scenes of which no batch could be made; the steps before it are whole."""
+
+
 @dataclass(frozen=True)
 class TrainingJob:
     """A configuration together with its data.
@@ -47,6 +51,7 @@ class TrainingJob:
         pipeline: scenes to batches, on the device.
         total_steps: steps of the whole training.
         derived: labels of the heads beside the main one.
+        notices: what the user ought to know of the data.
     """
 
     experiment: Experiment
@@ -59,6 +64,7 @@ class TrainingJob:
     pipeline: Pipeline
     total_steps: int
     derived: dict[str, DerivedLabels]
+    notices: tuple[str, ...] = ()
 
     @classmethod
     def prepare(cls, experiment: Experiment, processes: Processes) -> TrainingJob:
@@ -74,6 +80,14 @@ class TrainingJob:
         check_amp(experiment.evaluate.amp, processes.device, option="evaluate.amp")
         store = data.open()
         train_names = labelled(store, data.train_split)
+        val_names = () if data.val_split is None else labelled(store, data.val_split)
+        if not int(store.class_statistics(data.train_split).points.sum()):
+            raise ValueError(
+                f"{store.path}: split {data.train_split!r} has not one labelled point: every label of its "
+                f"{len(train_names)} {store.members} is unlabelled or ignored. Check the ids in the files "
+                "against the table of classes."
+            )
+        notices = data.check_scenes(store, (*train_names, *val_names))  # type: ignore[arg-type]
         repeat = None
         if data.repeat_threshold is not None:
             repeat = repeat_factors(classes_of_scenes(store, train_names), data.repeat_threshold)
@@ -95,12 +109,13 @@ class TrainingJob:
             processes=processes,
             store=store,
             train_names=train_names,
-            val_names=() if data.val_split is None else labelled(store, data.val_split),
+            val_names=val_names,
             plan=plan,
             reader=data.build_reader(store, train_names, seed=experiment.seed),
             pipeline=experiment.build_pipeline(store.label_space, processes.device),
             total_steps=total_steps,
             derived=experiment.derived_labels(store.label_space),
+            notices=tuple(notices),
         )
 
     def fresh_state(self, *, continues: bool = False) -> tuple[TrainingState, str]:
@@ -130,8 +145,13 @@ class TrainingJob:
         """Class counts of the training split."""
         return self.store.class_statistics(self.experiment.data.train_split)
 
-    def steps(self, first: int) -> Iterator[Iterator[Batch]]:
+    def steps(
+        self, first: int, prepared: Callable[[Batch], Batch] = lambda batch: batch
+    ) -> Iterator[Iterator[Batch]]:
         """The batches of this process for step ``first``, ``first + 1``, ... to the end of the training.
+
+        On a GPU they go through ``prepared``, that of the network, in the thread that makes them. On a CPU
+        there is nobody to wait for.
 
         Batch numbers count steps, then the batches of a step, then processes; so two processes see what one
         process sees that accumulates two batches. A step has to take all its batches before the next begins.
@@ -139,18 +159,26 @@ class TrainingJob:
         options, world = self.experiment.train, self.processes.world
         per_step = options.accumulate * world
         numbers = range(first * per_step + self.processes.rank, self.total_steps * per_step, world)
-        batches = prefetch(lambda: self._augmented(numbers), self.processes.device)
+        batches = prefetch(lambda: self._augmented(numbers, prepared), self.processes.device)
         for _ in range(first, self.total_steps):
             yield islice(batches, options.accumulate)
 
-    def _augmented(self, numbers: range) -> Iterator[Batch]:
-        for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
-            seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
-            made = self.pipeline.train_batch(batch.scenes, seed)
-            if self.derived:
-                others = {head: labels.of(made.labels) for head, labels in self.derived.items()}
-                made = replace(made, others={**made.others, **others})  # type: ignore[type-var]
-            yield made
+    def _augmented(self, numbers: range, prepared: Callable[[Batch], Batch]) -> Iterator[Batch]:
+        try:
+            for batch in train_loader(self.reader, self.plan, numbers, workers=self.experiment.train.workers):
+                seed = derived_seed(self.experiment.seed, _BATCH_STREAM, batch.index)
+                made = self.pipeline.train_batch(batch.scenes, seed)
+                if self.derived:
+                    others = {head: labels.of(made.labels) for head, labels in self.derived.items()}
+                    made = replace(made, others={**made.others, **others})  # type: ignore[type-var]
+                yield made if self.processes.device.type == "cpu" else prepared(made)
+        except (ValueError, OSError) as error:
+            raise UnreadableBatchError(str(error)) from error
+
+    @property
+    def batches_per_step(self) -> int:
+        """Over all processes."""
+        return self.experiment.train.accumulate * self.processes.world
 
     def reading_is_due(self, state: TrainingState) -> bool:
         """Whether to look at the numbers of the steps so far: always where that costs nothing, else when they
@@ -176,8 +204,11 @@ class TrainingJob:
 
     @property
     def _engine(self) -> str:
+        """What convolves; nothing for a network of images. On a GPU to ask for ``auto`` may prove engines."""
         name, device = self.experiment.engine, self.processes.device
-        return f"engine {current_engine(device)} (auto)" if name == AUTO else f"engine {name}"
+        if not self.experiment.model.is_sparse:
+            return ""
+        return f", engine {current_engine(device)} (auto)" if name == AUTO else f", engine {name}"
 
     def local_losses(self, state: TrainingState) -> str:
         """Which losses are not those of the joined batch of a step, in one line, or "" for none."""
@@ -197,7 +228,7 @@ class TrainingJob:
             f"{self.experiment.name} {begins} {self.total_steps} steps on {len(self.train_names)} "
             f"{self.store.members}, {self.store.label_space.num_classes} classes; {len(self.val_names)} "
             f"validation {self.store.members}; "
-            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads, "
+            f"{self.processes.world} x {self.processes.device}, {torch.get_num_threads()} CPU threads"
             f"{self._engine}"
         )
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pointseg.data.reader import LoadedBatch, SceneReader
+from pointseg.training.interrupt import SIGNALS
 
 
 class BatchPlan:
@@ -94,26 +96,57 @@ class _Numbers(Sampler[tuple[int, tuple[int, ...]]]):
         return islice(enumerate(self.plan.batches()), span.start, span.stop, span.step)
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """A batch that could not be read, and why; torch would wrap the message of a worker in its traceback."""
+
+    message: str
+
+
+class _Reader(Dataset[LoadedBatch | _Failure]):
+    """The reader, with failures as values."""
+
+    def __init__(self, reader: SceneReader) -> None:
+        self.reader = reader
+
+    def __getitem__(self, batch: tuple[int, tuple[int, ...]]) -> LoadedBatch | _Failure:
+        try:
+            return self.reader[batch]
+        except (ValueError, OSError, MemoryError) as error:
+            return _Failure(str(error) or type(error).__name__)
+
+
 def train_loader(
     reader: SceneReader, plan: BatchPlan, numbers: range, *, workers: int = 0
-) -> Iterable[LoadedBatch]:
-    """The batches with the given numbers, in order, read by ``workers`` processes (0: by this one)."""
-    return DataLoader(
-        reader,
+) -> Iterator[LoadedBatch]:
+    """The batches with the given numbers, in order, read by ``workers`` processes (0: by this one).
+
+    Raises:
+        ValueError: for a scene that cannot be read, with the message of what read it.
+    """
+    loader = DataLoader(
+        _Reader(reader),
         batch_size=None,
         sampler=_Numbers(plan, numbers),
         num_workers=workers,
         collate_fn=_as_it_is,
-        worker_init_fn=_leave_interrupts_to_main,
+        worker_init_fn=_leave_signals_to_main,
         # Its own generator: the loader must not draw from the one that losses and heads use.
         generator=torch.Generator(),
     )
+    for batch in loader:
+        if isinstance(batch, _Failure):
+            raise ValueError(batch.message)
+        yield batch
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _leave_interrupts_to_main(worker: int) -> None:
-    """A terminal sends Ctrl-C to all processes; the main one still needs this one to end its step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals_to_main(worker: int) -> None:
+    """A terminal, timeout and Slurm signal all processes of a group, and the main one still needs this one to
+    end its step. It ends with the main process, which it watches.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import is_dataclass
+from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, Full, Queue
 
 import torch
-from torch import Tensor
 
 from pointseg.core.batch import Batch
+from pointseg.core.held import held_tensors
 
 #: Batches that wait on the device: one is being used, one is ready, one is being made.
 _READY = 1
@@ -22,8 +21,9 @@ def prefetch(
 ) -> Iterator[Batch]:
     """The batches, made one ahead by a thread of its own on a CUDA stream of its own.
 
-    Augmentation and voxelisation ask the device for sizes. On the stream of the network each question would
-    wait for the whole step; here it waits for the batch alone, and in the other thread.
+    Augmentation, voxelisation and the maps of the network ask the device for sizes. On the stream of the
+    network each question would wait for the whole step; here it waits for the batch alone, and in the other
+    thread.
 
     Args:
         batches: gives the batches; called, and its result iterated over, in the thread.
@@ -98,17 +98,5 @@ def _hand_over(batch: Batch, ready: torch.cuda.Event, device: torch.device) -> N
     """Let the device's current stream use a batch: after it is made; its memory is not reused before that."""
     stream = torch.cuda.current_stream(device)
     stream.wait_event(ready)
-    for tensor in tensors_of(batch):
+    for tensor in held_tensors(batch):
         tensor.record_stream(stream)
-
-
-def tensors_of(value: object) -> Iterator[Tensor]:
-    """All tensors of a batch, those inside of what it holds included."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from tensors_of(part)
-    elif is_dataclass(value):
-        for part in vars(value).values():
-            yield from tensors_of(part)

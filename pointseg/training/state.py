@@ -25,6 +25,7 @@ from pointseg.losses.objective import (
     with_ahead,
 )
 from pointseg.losses.processes import num_processes
+from pointseg.models.neighbours import neighbour_rows
 from pointseg.models.segmenter import Segmenter
 from pointseg.optim.average import WeightAverage
 from pointseg.training.freeze import freeze
@@ -91,9 +92,16 @@ class Learner(nn.Module):
         """Forward pass of the network: what each loss sees of a part of the step's batch."""
         present = {head: known.present for head, known in facts.items()}
         prediction = self.segmenter(batch, progress, present)
+        around = {head: self.objective.looks_around(head) for head in facts}
+        table = neighbour_rows(batch) if any(around.values()) else None
         rows = {
             head: supervise(
-                batch, prediction, head, progress, features=self.objective.looks_at_features(head)
+                batch,
+                prediction,
+                head,
+                progress,
+                features=self.objective.looks_at_features(head),
+                table=table if around[head] else None,
             )
             for head in facts
         }

@@ -128,7 +128,8 @@ def train_step(
 
 
 def _set_learning_rate(state: TrainingState, experiment: Experiment, total_steps: int) -> float:
-    lr = experiment.optimizer.lr * experiment.schedule.factor(state.step, total_steps)
+    factor = experiment.train.lr_scale * experiment.schedule.factor(state.step, total_steps)
+    lr = experiment.optimizer.lr * factor
     for group in state.optimizer.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)
     return lr

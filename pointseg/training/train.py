@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from pointseg.core.destination import check_destination_folder, naming
 from pointseg.core.distributed import Processes, process_group
+from pointseg.core.lock import sole_writer
 from pointseg.core.memory import keep_freed_memory
 from pointseg.evaluation.report import Report, print_report
 from pointseg.experiment import Experiment
-from pointseg.runs.checkpoint import load_checkpoint, save_checkpoint
+from pointseg.runs.checkpoint import load_newest, save_checkpoint, save_last
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine
 from pointseg.training.callback import Callback
 from pointseg.training.deterministic import deterministic_sums
 from pointseg.training.initial import refuse_to_replace_converted, start_from
 from pointseg.training.interrupt import StopRequest
-from pointseg.training.job import TrainingJob, set_num_threads
+from pointseg.training.job import TrainingJob, UnreadableBatchError, set_num_threads
 from pointseg.training.monitor import Monitor
 from pointseg.training.state import TrainingState
 from pointseg.training.step import StepResult, train_step
@@ -82,11 +84,13 @@ def train(
             batches were not finite.
     """
     console = console or Console()
+    check_destination_folder(out)
     with (
         _torch_as_it_was(),
         deterministic_sums(experiment.train.deterministic),
         process_group(device) as processes,
         StopRequest() as stop,
+        sole_writer(out, "run") if processes.is_main else nullcontext(),
     ):
         return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console, callbacks)
 
@@ -123,9 +127,9 @@ def _train(
         refuse_to_replace_converted(folder)
     job = TrainingJob.prepare(experiment, processes)
     state, notice = job.fresh_state(continues=continues)
-    notices = [notice]
+    notices = [*job.notices, notice]
     if continues:
-        resume_state(state, folder, job)
+        notices += resume_state(state, folder, job)
     elif experiment.train.init_from is not None:
         notices += start_from(state, experiment.train.init_from, job.store.label_space, experiment)
     processes.wait()
@@ -162,18 +166,29 @@ def _train_to_the_end(
     """Steps and validations, until the last step or a request to stop; the latest report."""
     processes = job.processes
     report: Report | None = None
-    steps = job.steps(state.step)
+    steps = job.steps(state.step, state.learner.segmenter.prepared)
     unread: list[tuple[StepResult, float]] = []
     while True:
         if job.reading_is_due(state):
             _read(unread, job, state, monitor)
         if job.validation_is_due(state):
+            # Whatever becomes of the validation, the steps are not lost.
+            _read(unread, job, state, monitor)
+            _save_last(job, state, folder)
             report = _validate(job, state, folder, monitor, stop) or report
         stopped = processes.any(stop.requested or state.step == stop_after)[0]
         if stopped or state.step >= job.total_steps:
             break
         began = time.perf_counter()
-        result = train_step(state, next(steps), job.experiment, job.total_steps, processes)
+        try:
+            result = train_step(state, next(steps), job.experiment, job.total_steps, processes)
+        except UnreadableBatchError:
+            _read(unread, job, state, monitor)
+            if state.step:
+                _save_last(job, state, folder)
+            raise
+        except ValueError as error:
+            raise _explained(error, job.experiment) from None
         unread.append((result, began))
         if state.step % job.experiment.train.checkpoint_every == 0:
             _read(unread, job, state, monitor)
@@ -220,7 +235,7 @@ def _validate(
         job.val_names,
         job.experiment.evaluate,
         job.processes,
-        derived=job.derived,
+        derived=job.experiment.evaluated_labels(job.store.label_space),
         should_stop=lambda: stop.requested,
         on_scene=monitor.validating,
     )
@@ -240,22 +255,46 @@ def _validate(
 
 def _save_last(job: TrainingJob, state: TrainingState, folder: RunFolder) -> None:
     if job.processes.is_main:
-        save_checkpoint(folder.last, {**state.to_dict(), "data": job.fingerprint})
+        more = {"data": job.fingerprint, "batches_per_step": job.batches_per_step}
+        with naming(folder.last):
+            save_last(folder, {**state.to_dict(), **more}, keep=job.experiment.train.keep_checkpoints)
 
 
-def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> None:
-    """Continue from last.pt.
+def _explained(error: ValueError, experiment: Experiment) -> ValueError:
+    """An error of a step in the words of the configuration, where torch knows only tensors."""
+    if "more than 1 value per channel" not in str(error):
+        return error
+    return ValueError(
+        f"A batch norm got a single value for each channel ({error}): the deepest level of the network is "
+        f"left with one place of the whole batch. Give a larger train.batch_size, "
+        f"{experiment.data.more_rows}, or fewer model.widths."
+    )
+
+
+def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> list[str]:
+    """Continue from the newest checkpoint that is whole; what to tell the user.
 
     Raises:
-        ValueError: if the training data is not that of the checkpoint.
+        ValueError: if the training data is not that of the checkpoint, or epochs would be of another length.
     """
-    saved = load_checkpoint(folder.last, job.processes.device)
+    saved, notices = load_newest(folder, job.processes.device)
     if saved["data"] != job.fingerprint:
         raise ValueError(
             f"{job.store.path}: its training scenes or classes are not those of {folder.path}, so the run "
             "cannot continue. Give the same store, another folder, or --no-resume."
         )
+    before, now = int(saved.get("batches_per_step", job.batches_per_step)), job.batches_per_step
+    if before != now and job.experiment.train.epochs is not None:
+        raise ValueError(
+            f"{folder.path}: its steps were of {before} batches over all processes and would now be of "
+            f"{now}, so that those that are left would not be its {job.experiment.train.epochs:g} epochs. "
+            "Continue with as many processes as before, or in a new folder with train.steps and "
+            "train.init_from."
+        )
     state.load_dict(saved)
+    if before == now:
+        return notices
+    return [*notices, f"beware: steps were of {before} batches over all processes and are now of {now}"]
 
 
 def _say_how_it_ended(

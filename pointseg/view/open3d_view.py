@@ -7,6 +7,7 @@ geometry over in a file to ``python -m pointseg.view.open3d_view`` and reads its
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,11 @@ from pointseg.view.camera import Camera
 
 PICTURE_PX = (1000, 750)
 TIMEOUT_S = 180
+#: Without a graphics card the processor draws, and what takes it longer is given up. Time of the processor
+#: and not of the clock, since others may keep it busy.
+CPU_LIMIT_S = 30
+#: Discs larger than this share of the scene would hide it, and each covers the whole picture in every pass.
+MAX_RADIUS_SHARE = 0.02
 #: Open3D 0.20 now and then hangs for ever while it starts its engine: about once in ten times here.
 START_TIMEOUT_S = 25
 ATTEMPTS = 4
@@ -33,8 +39,19 @@ DISC_CORNERS = 6
 ALARM = int(getattr(signal, "SIGALRM", 0))
 
 
+#: The same for what ends a process whose time is up.
+CPU_ALARM = int(getattr(signal, "SIGXCPU", 0))
+#: What the messages say where a library of Open3D, or Open3D itself, is missing.
+_MISSING = re.compile(r"No module named|ImportError|cannot open shared object|missing|libGL|libEGL|libusb")
+
+
 class Open3DError(RuntimeError):
     """Open3D is not there or cannot draw on this machine; the message says why."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether installing something mends it."""
+        return bool(_MISSING.search(str(self)))
 
 
 def has_display() -> bool:
@@ -99,11 +116,15 @@ def _run(job: str, arrays: Mapping[str, npt.NDArray[Any]], *arguments: str, time
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
             except subprocess.TimeoutExpired:
-                raise Open3DError(f"it took more than {timeout_s:.0f} s") from None
+                raise Open3DError(
+                    f"it did not end within {timeout_s:.0f} s without a graphics card"
+                ) from None
             if done.returncode != -ALARM:
                 break
         else:
             raise Open3DError(f"its engine did not start within {START_TIMEOUT_S} s, {ATTEMPTS} times")
+    if done.returncode == -CPU_ALARM:
+        raise Open3DError(f"it did not end within {CPU_LIMIT_S} s of the processor without a graphics card")
     if done.returncode:
         # A Python error ends its own traceback; a signal leaves whatever the driver said long before.
         lines = [line for line in done.stderr.splitlines() if line.strip()] if done.returncode > 0 else []
@@ -117,6 +138,7 @@ def _picture(arrays: Mapping[str, npt.NDArray[Any]], path: str) -> None:
 
     # Drawn twice as fine and averaged, which smooths the edges.
     width, height = (2 * int(side) for side in arrays["size"])
+    _limit_cpu()
     # An alarm ends the process from outside Python, which does not get to run while the engine hangs.
     if ALARM:
         signal.alarm(START_TIMEOUT_S)
@@ -135,6 +157,14 @@ def _picture(arrays: Mapping[str, npt.NDArray[Any]], path: str) -> None:
     small = color.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3))
     with writing(path) as stream:
         Image.fromarray(small.astype(np.uint8)).save(stream, "PNG")
+
+
+def _limit_cpu() -> None:
+    """End this process when its time is up, also while it is deep in a driver; Windows has no such limit."""
+    if CPU_ALARM:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def disc_mesh(open3d: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:

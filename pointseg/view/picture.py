@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from pointseg.core.durable import writing
+from pointseg.core.words import counted
 from pointseg.formats.clouds import estimate_normals
 from pointseg.view.camera import Camera, choose_camera
 from pointseg.view.scene_view import (
@@ -33,6 +34,7 @@ MAX_POINTS = 500_000
 PANEL_PX = (920, 690)
 MARGIN, GAP, CAPTION = 48, 28, 46
 LEGEND_COLUMNS, LEGEND_LINE, MAX_LEGEND_CLASSES = 5, 30, 80
+LEGEND_GAP, MAX_LEGEND_WIDTH = 72, 330
 PAPER: Color = (255, 255, 255)
 INK: Color = (28, 32, 38)
 PALE_INK: Color = (112, 120, 130)
@@ -63,16 +65,16 @@ def panels_of(view: SceneView, summary: SceneSummary) -> list[Panel]:
     has_colors = view.scene.rgb is not None
     note, shading = ("", 0.5) if has_colors else ("no colours; shaded by height", 1.0)
     panels = [Panel("Input", note, view.input_colors(), shading)]
+    has_unlabelled = summary.num_labelled < summary.num_vertices
+    unlabelled = (("unlabelled", UNLABELLED_COLOR),) if has_unlabelled else ()
     if view.truth is not None:
-        unlabelled = (("unlabelled", UNLABELLED_COLOR),)
-        key = unlabelled if summary.num_labelled < summary.num_vertices else ()
-        panels.append(Panel("Truth", "", view.class_colors(view.truth), key=key))
+        panels.append(Panel("Truth", "", view.class_colors(view.truth), key=unlabelled))
     if view.predicted is not None:
         note = "" if summary.miou is None else f"mIoU {100 * summary.miou:.1f} in this scene"
         panels.append(Panel("Prediction", note, view.class_colors(view.predicted)))
     if view.is_wrong is not None and summary.accuracy is not None:
         note = f"{100 * (1 - summary.accuracy):.1f} % of the labelled {view.scene.unit}"
-        rates = (("wrong", WRONG_COLOR), ("right", CORRECT_COLOR), ("unlabelled", UNLABELLED_COLOR))
+        rates = (("wrong", WRONG_COLOR), ("right", CORRECT_COLOR), *unlabelled)
         panels.append(Panel("Error", note, view.error_colors(), key=rates))
     return panels
 
@@ -169,8 +171,8 @@ def _caption(pen: ImageDraw.ImageDraw, panel: Panel, left: int, upper: int) -> N
 def _subtitle(view: SceneView, summary: SceneSummary) -> str:
     words = [
         view.label_space.name,
-        f"{summary.num_vertices:,} {view.scene.unit}",
-        f"{len(summary.classes)} classes",
+        counted(summary.num_vertices, view.scene.unit),
+        counted(len(summary.classes), "classes"),
     ]
     if summary.accuracy is not None and summary.miou is not None:
         words.append(f"accuracy {100 * summary.accuracy:.1f} %")
@@ -188,10 +190,11 @@ def _legend(
     """Classes in reading order down the columns: colour, name, share of the scene, IoU in the scene."""
     pen.line((MARGIN, top - 10, width - MARGIN, top - 10), fill=LINE, width=2)
     lines = -(-(len(listed) + 1) // columns)
-    step = (width - 2 * MARGIN + GAP) // columns
+    step = (width - 2 * MARGIN + LEGEND_GAP) // columns
     for position, entry in enumerate(listed):
         x, y = MARGIN + (position // lines) * step, top + 8 + (position % lines) * LEGEND_LINE
-        right = x + step - GAP
+        # Numbers stand nearer to the name that they belong to than to the next swatch, few classes or many.
+        right = x + min(step - LEGEND_GAP, MAX_LEGEND_WIDTH)
         pen.rounded_rectangle((x, y + 2, x + 19, y + 21), radius=5, fill=entry.color)
         numbers = f"{100 * entry.share:.1f} %" if entry.share >= 0.0005 else "< 0.1 %" if entry.share else "–"
         if summary.accuracy is not None:
@@ -203,7 +206,12 @@ def _legend(
     hidden = len(summary.classes) - len(listed)
     if hidden:
         x, y = MARGIN + (len(listed) // lines) * step, top + 8 + (len(listed) % lines) * LEGEND_LINE
-        pen.text((x + 30, y), f"and {hidden} smaller classes", font=font(19), fill=PALE_INK)
+        pen.text(
+            (x + 30, y),
+            f"and {hidden} smaller {'class' if hidden == 1 else 'classes'}",
+            font=font(19),
+            fill=PALE_INK,
+        )
 
 
 def _fitted(pen: ImageDraw.ImageDraw, text: str, width: float) -> str:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.core.member import Member
+from pointseg.core.notebook import html_table, share
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
+from pointseg.core.words import counted
 from pointseg.evaluation.confusion import Confusion
 
 Colors = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 UNLABELLED_COLOR = (168, 172, 178)
-CORRECT_COLOR = (198, 206, 213)
+CORRECT_COLOR = (163, 193, 224)
 WRONG_COLOR = (213, 52, 45)
 
 
@@ -33,6 +38,10 @@ class SceneView:
         truth: (P,) train index or IGNORE, or None where the scene is not labelled.
         predicted: (P,) train index, or None where no network was asked.
         confidence: (P,) probability of the predicted class, or None.
+        top_index: (P, n) the most probable classes, or None.
+        top_probability: (P, n) their probabilities, or None.
+        frequency: (K,) share of every class in the training data, or None.
+        vertex: (P,) numbers of the vertices in their file, where the view is a choice of them; else None.
     """
 
     scene: Member
@@ -40,18 +49,47 @@ class SceneView:
     truth: Indices | None = None
     predicted: Indices | None = None
     confidence: npt.NDArray[np.float32] | None = None
+    top_index: Indices | None = None
+    top_probability: npt.NDArray[np.float32] | None = None
+    frequency: npt.NDArray[np.float64] | None = None
+    vertex: Indices | None = None
 
     @classmethod
     def of(
-        cls, scene: Member, label_space: LabelSpace, prediction: ScenePrediction | None = None
+        cls,
+        scene: Member,
+        label_space: LabelSpace,
+        prediction: ScenePrediction | None = None,
+        frequency: npt.NDArray[np.float64] | None = None,
     ) -> SceneView:
+        truth = None if scene.raw_label is None else label_space.encode(scene.raw_label)
+        if prediction is None:
+            return cls(scene, label_space, truth, frequency=frequency)
         return cls(
             scene,
             label_space,
-            None if scene.raw_label is None else label_space.encode(scene.raw_label),
-            None if prediction is None else prediction.train_index,
-            None if prediction is None else prediction.confidence,
+            truth,
+            prediction.train_index,
+            prediction.confidence,
+            prediction.top_index,
+            prediction.top_probability,
+            frequency,
         )
+
+    def __repr__(self) -> str:
+        held = [name for name in ("truth", "predicted", "confidence") if getattr(self, name) is not None]
+        return f"SceneView({self.scene!r}, {', '.join(held) or 'no classes'})"
+
+    def _repr_html_(self) -> str:
+        # Drawing takes a second, so the pictures are made only where somebody looks at them.
+        from pointseg.view.gallery.thumbnails import thumbnails
+
+        pictures = "".join(
+            f'<figure style="display:inline-block;margin:0 8px 0 0"><figcaption>{name}</figcaption>'
+            f'<img src="data:image/jpeg;base64,{b64encode(picture).decode("ascii")}"></figure>'
+            for name, picture in thumbnails(self, SceneSummary.of(self)).items()
+        )
+        return f"<div><strong>{escape(repr(self))}</strong><div>{pictures}</div></div>"
 
     @property
     def scan(self) -> Scene:
@@ -95,14 +133,29 @@ class SceneView:
 
     def select(self, rows: npt.NDArray[Any]) -> SceneView:
         """The vertices at ``rows``, (M,) int64 or (P,) bool."""
-
-        def pick(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
-            return None if values is None else values[rows]
-
         old = self.scan
-        scene = Scene(old.name, old.xyz_m[rows], rgb=pick(old.rgb), normal=pick(old.normal))
+        rgb, normal = _picked(old.rgb, rows), _picked(old.normal, rows)
+        return self._chosen(Scene(old.name, old.xyz_m[rows], rgb=rgb, normal=normal), rows)
+
+    def sampled_pixels(self, rows: npt.NDArray[np.int64]) -> SceneView:
+        """A smaller picture of the pixels at ``rows``, (h, w) places in reading order."""
+        rgb = self.scene.rgb
+        assert self.scene.picture_size is not None and rgb is not None
+        (height, width), flat = rows.shape, rows.ravel()
+        return self._chosen(ImageScene(self.scene.name, height, width, np.asarray(rgb)[flat]), flat)
+
+    def _chosen(self, scene: Member, rows: npt.NDArray[Any]) -> SceneView:
+        vertex = np.arange(self.num_vertices) if self.vertex is None else self.vertex
         return SceneView(
-            scene, self.label_space, pick(self.truth), pick(self.predicted), pick(self.confidence)
+            scene,
+            self.label_space,
+            _picked(self.truth, rows),
+            _picked(self.predicted, rows),
+            _picked(self.confidence, rows),
+            _picked(self.top_index, rows),
+            _picked(self.top_probability, rows),
+            self.frequency,
+            vertex[rows],
         )
 
     def thinned(self, max_points: int) -> SceneView:
@@ -111,6 +164,10 @@ class SceneView:
             return self
         chosen = np.random.default_rng(0).choice(self.num_vertices, max_points, replace=False)
         return self.select(np.sort(chosen))
+
+
+def _picked(values: npt.NDArray[Any] | None, rows: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    return None if values is None else values[rows]
 
 
 @dataclass(frozen=True)
@@ -122,7 +179,8 @@ class ClassInView:
         name: its name.
         group: head, common, tail or empty.
         color: r, g, b.
-        share: part of the labelled (or, without labels, of all predicted) vertices, 0..1.
+        count: labelled vertices of it; without labels, predicted ones.
+        share: part of all labelled (or, without labels, of all predicted) vertices, 0..1.
         iou: within this scene, or None where truth or prediction is missing.
     """
 
@@ -130,6 +188,7 @@ class ClassInView:
     name: str
     group: str
     color: tuple[int, int, int]
+    count: int
     share: float
     iou: float | None
 
@@ -152,6 +211,16 @@ class SceneSummary:
     accuracy: float | None
     miou: float | None
 
+    def __repr__(self) -> str:
+        miou = "" if self.miou is None else f", mIoU {100 * self.miou:.2f} %"
+        classes = counted(len(self.classes), "classes")
+        return f"SceneSummary({classes}, {self.num_labelled} of {self.num_vertices} vertices labelled{miou})"
+
+    def _repr_html_(self) -> str:
+        rows = [(c.name, c.group, f"{c.count:,}", share(c.share), share(c.iou)) for c in self.classes]
+        headings = ("class", "group", "vertices", "share, %", "IoU, %")
+        return html_table(repr(self), headings, rows, swatches=[c.color for c in self.classes])
+
     @classmethod
     def of(cls, view: SceneView) -> SceneSummary:
         labels = view.label_space
@@ -172,6 +241,7 @@ class SceneSummary:
                 name=labels.names[c],
                 group=labels.groups[c],
                 color=labels.colors[c],
+                count=int(leading[c]),
                 share=float(leading[c] / max(int(leading.sum()), 1)),
                 iou=None if np.isnan(iou[c]) else float(iou[c]),
             )

@@ -9,14 +9,23 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from pointseg.config.shipped import did_you_mean
+from pointseg.core.destination import check_destination_folder
 from pointseg.core.member import Member
 from pointseg.data.source import Source
-from pointseg.prediction.predict import predict_scene
+from pointseg.prediction.file import warn
+from pointseg.prediction.predict import check_views, predict_scene
 from pointseg.runs.checkpoint import load_run
 from pointseg.runs.folder import RunFolder
 from pointseg.scans.store import Store
 from pointseg.view.camera import Camera
-from pointseg.view.open3d_view import Open3DError, has_display, show_window, write_open3d_picture
+from pointseg.view.open3d_view import (
+    MAX_RADIUS_SHARE,
+    Open3DError,
+    has_display,
+    show_window,
+    write_open3d_picture,
+)
 from pointseg.view.page import write_page
 from pointseg.view.picture import aim_camera, panels_of, with_normals, write_picture
 from pointseg.view.scene_view import SceneSummary, SceneView
@@ -74,9 +83,11 @@ def visualise(
         ValueError: if there is no such scene.
     """
     wanted, console = outputs or Outputs(), console or Console(quiet=True)
+    check_views(views)
     is_run = RunFolder(source).config.is_file()
+    check_destination_folder(out or (source / "pictures" if is_run else Path("pictures")))
     if is_run:
-        view = _view_of_run(source, scene, store, views, checkpoint, device, engine)
+        view = _view_of_run(source, scene, store, views, checkpoint, device, engine, console)
     else:
         view = _view_of_store(source, scene)
     if not view.num_vertices:
@@ -101,27 +112,38 @@ def visualise(
             _open3d_picture(view, path)
             written.append(path)
         except Open3DError as error:
-            console.print(f"No Open3D picture: {error}. {HELP}", style="yellow", highlight=False)
+            console.print(f"No Open3D picture: {error}.{help_for(error)}", style="yellow", highlight=False)
     if wanted.window and has_display():
         try:
             show_window(view.scene.name, *_window_content(view, summary))
         except Open3DError as error:
-            console.print(f"No Open3D window: {error}. {HELP}", style="yellow", highlight=False)
+            console.print(f"No Open3D window: {error}.{help_for(error)}", style="yellow", highlight=False)
     return written
 
 
-HELP = "bash scripts/install_system_libs.sh installs what Open3D needs."
+def help_for(error: Open3DError) -> str:
+    """What to install, where that is what is wrong."""
+    return " bash scripts/install_system_libs.sh installs what Open3D needs." if error.is_missing else ""
 
 
 def _view_of_run(
-    path: Path, scene: str, store: Path | None, views: int, checkpoint: str, device: str, engine: str | None
+    path: Path,
+    scene: str,
+    store: Path | None,
+    views: int,
+    checkpoint: str,
+    device: str,
+    engine: str | None,
+    console: Console,
 ) -> SceneView:
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
     run = load_run(path, checkpoint="last" if checkpoint == "last" else "best", device=device, engine=engine)
     loaded: Member
     if Path(scene).suffix and Path(scene).is_file():
-        loaded = run.experiment.data.read_file(Path(scene)).scene
+        file = run.experiment.data.read_file(Path(scene), want_labels=True)
+        warn(console, Path(scene), file.remarks)
+        loaded = file.scene
     else:
         loaded = _load(run.open_data(store), scene)
     return SceneView.of(loaded, run.label_space, predict_scene(run, loaded, views=views))
@@ -141,7 +163,10 @@ def _load(store: Source, name: str) -> Member:
     """The scene, or an error that names a few that exist."""
     names = [known for scenes in store.splits().values() for known in scenes]
     if name not in names:
-        raise ValueError(f"{store.path}: no scene {name!r}; it holds {len(names)}, such as {names[:5]}.")
+        raise ValueError(
+            f"{store.path}: no scene {name!r}{did_you_mean(name, names)} It holds {len(names)}, such as "
+            f"{names[:5]}."
+        )
     return store.load(name)
 
 
@@ -154,7 +179,9 @@ def _open3d_picture(view: SceneView, path: Path) -> None:
     color = view.input_colors() if classes is None else view.class_colors(classes)
     xyz = np.asarray(view.scan.xyz_m)
     assert view.scan.normal is not None
-    write_open3d_picture(path, xyz, view.scan.normal, disc_radius_m(xyz), color, camera)
+    largest = MAX_RADIUS_SHARE * float(np.linalg.norm(np.ptp(xyz, axis=0))) if len(xyz) > 1 else np.inf
+    radius = np.minimum(disc_radius_m(xyz), largest).astype(np.float32)
+    write_open3d_picture(path, xyz, view.scan.normal, radius, color, camera)
 
 
 def _window_content(

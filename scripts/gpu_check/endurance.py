@@ -43,7 +43,7 @@ def _steps(job: TrainingJob, count: int | None = None) -> tuple[list[Tensor], li
     state, _ = job.fresh_state()
     state.learner.train()
     held = []
-    for number, batches in enumerate(job.steps(0)):
+    for number, batches in enumerate(job.steps(0, state.learner.segmenter.prepared)):
         train_step(state, batches, job.experiment, job.total_steps, job.processes)
         held.append(torch.cuda.memory_allocated(job.processes.device) if torch.cuda.is_available() else 0)
         if number + 1 == count:

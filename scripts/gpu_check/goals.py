@@ -21,7 +21,12 @@ def compare_with_goals(recorder: Recorder) -> None:
     _at_most(recorder, "bf16 step of 100,000 voxels, ms", step.get(100_000), 20)
     _at_most(recorder, "bf16 forward of 100,000 voxels, ms", forward, 6)
     _at_most(recorder, "bf16 step of 1,000,000 voxels, ms", step.get(1_000_000), 130)
-    for peer, least in (("float32, minkowski", 5), ("fp16, spconv", 1)):
+    for peer, least in (
+        ("float32, minkowski", 5),
+        ("fp16, spconv", 1),
+        ("fp16, spconv's own layers", 1),
+        ("fp16, spconv-triton's own layers", 1),
+    ):
         # The largest size that the peer was measured at.
         for n in reversed(recorder.scale.network_voxels):
             theirs, ours = _ms(recorder, f"{n} voxels, {peer}: step"), step[n]
@@ -47,6 +52,8 @@ def compare_with_goals(recorder: Recorder) -> None:
         if row["section"] == "training" and "batches/s alone" in row:
             ahead = row["batches/s alone"] / row["steps/s"]
             _at_least(recorder, f"batches made in a step, {row['name']}", ahead, 1)
+        if row["section"] == "training" and "waits of a step" in row:
+            _at_most(recorder, f"waits of a step, {row['name']}", row["waits of a step"], 0)
 
 
 def _ms(recorder: Recorder, name: str) -> float | None:

@@ -63,6 +63,10 @@ def _run(recorder: Recorder) -> None:
         from gpu_check.networks import measure_networks
 
         measure_networks(recorder)
+    with recorder.section("networks of others"):
+        from gpu_check.peer_networks import measure_peer_networks
+
+        measure_peer_networks(recorder)
     with recorder.section("training"):
         from gpu_check.training import measure_training
 

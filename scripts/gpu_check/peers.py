@@ -1,4 +1,8 @@
-"""Other engines, side by side where they are installed: spconv, MinkowskiEngine, as their users call them."""
+"""Other engines, side by side where they are installed, as their users call them.
+
+Two of them compute the same rows as ours (spconv-triton in its interpreter, MinkowskiEngine on CPUs); the
+others were written after their documentation and have run nowhere: what goes wrong in one is one row.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpu_check.record import Recorder
+from gpu_check.record import Recorder, reason_of
 from pointseg.sparse.backends.minkowski import minkowski_engine
 
 Engine = tuple[str, Callable[[], object], Callable[[], object]]
@@ -24,14 +28,15 @@ def peers(recorder: Recorder, coords: Tensor, x: Tensor, grad: Tensor) -> list[E
     for name, build in PEERS.items():
         try:
             run = build(coords, x)
+            backward = None if run is None else _backward_of(run, grad)
         except Exception as error:
             # That another's engine is not here, or does not run here, is no failure of ours. Said once.
-            row = {"section": "skipped", "name": f"convolutions of {name}", "reason": str(error)}
+            row = {"section": "skipped", "name": f"convolutions of {name}", "reason": reason_of(error)}
             if row not in recorder.rows:
                 recorder.add(row["section"], row["name"], reason=row["reason"])
             continue
-        if run is not None:
-            found.append((name, run, _backward_of(run, grad)))
+        if run is not None and backward is not None:
+            found.append((name, run, backward))
     return found
 
 
@@ -73,9 +78,53 @@ def _minkowski(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
     return lambda: layer(sparse).F
 
 
+def _warpconvnet(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
+    voxels: Any = importlib.import_module("warpconvnet.geometry.types.voxels")
+    layers: Any = importlib.import_module("warpconvnet.nn.modules.sparse_conv")
+    layer = layers.SparseConv3d(x.shape[1], x.shape[1], kernel_size=3, stride=1, bias=False)
+    layer = layer.to(x.device, x.dtype)
+    # Voxels of one scene, and where it begins and ends.
+    place, ends = coords[:, 1:].contiguous(), torch.tensor([0, len(coords)])
+    sparse = voxels.Voxels(place, x.clone().requires_grad_(), offsets=ends)
+    return lambda: layer(sparse).feature_tensor
+
+
+def _fvdb(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
+    fvdb: Any = importlib.import_module("fvdb")
+    layers: Any = importlib.import_module("fvdb.nn")
+    layer = layers.SparseConv3d(x.shape[1], x.shape[1], kernel_size=3, stride=1, bias=False)
+    layer = layer.to(x.device, x.dtype)
+    grid = fvdb.GridBatch.from_ijk(fvdb.JaggedTensor([coords[:, 1:].contiguous()]))
+    # Its rows have an order of their own, which makes no difference to the time.
+    values = fvdb.JaggedTensor([x.clone().requires_grad_()])
+    plan = fvdb.ConvolutionPlan.from_grid_batch(kernel_size=3, stride=1, source_grid=grid, target_grid=grid)
+    return lambda: layer(values, plan).jdata
+
+
+def _flexgemm(coords: Tensor, x: Tensor) -> Callable[[], Tensor] | None:
+    convolve: Any = importlib.import_module("flex_gemm.ops.spconv").sparse_submanifold_conv3d
+    low = coords[:, 1:].amin(dim=0)
+    extent = (coords[:, 1:].amax(dim=0) - low + 1).tolist()
+    indices = torch.cat([coords[:, :1], coords[:, 1:] - low], dim=1).contiguous()
+    shape, channels = torch.Size([1, x.shape[1], *extent]), x.shape[1]
+    features = x.clone().requires_grad_()
+    weight = torch.randn(channels, 3, 3, 3, channels, device=x.device, dtype=x.dtype).requires_grad_()
+    # The first call gives the neighbours, which the next ones take.
+    _, cache = convolve(features, indices, shape, None, weight, None)
+
+    def run() -> Tensor:
+        out: Tensor = convolve(features, indices, shape, cache, weight, None)[0]
+        return out
+
+    return run
+
+
 #: Engine -> what makes its layer; None where it does not take the type.
 PEERS: dict[str, Callable[[Tensor, Tensor], Callable[[], Tensor] | None]] = {
     "spconv": _spconv,
     "spconv-triton": _spconv_triton,
     "MinkowskiEngine": _minkowski,
+    "WarpConvNet": _warpconvnet,
+    "fvdb": _fvdb,
+    "FlexGEMM": _flexgemm,
 }

@@ -99,7 +99,7 @@ class Recorder:
         except Exception as error:
             if ours:
                 raise
-            self.add(section, name, did_not_run=str(error))
+            self.add(section, name, did_not_run=reason_of(error))
 
     @contextlib.contextmanager
     def section(self, title: str) -> Iterator[None]:
@@ -170,6 +170,12 @@ class Recorder:
         path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
+def reason_of(error: Exception) -> str:
+    """An error in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """Hardware and versions."""
     found: dict[str, Any] = {
@@ -179,7 +185,10 @@ def environment(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "command": " ".join(sys.argv),
     }
-    for package in ("triton", "spconv", "spconv-triton", "MinkowskiEngine", "numpy"):
+    for package in (
+        *("triton", "spconv", "spconv-triton", "MinkowskiEngine", "warpconvnet", "fvdb-core", "flex_gemm"),
+        "numpy",
+    ):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     if device.type == "cuda":

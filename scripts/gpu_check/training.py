@@ -7,8 +7,9 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -24,6 +25,8 @@ from pointseg.sparse import using_engine
 from pointseg.training.job import TrainingJob
 from pointseg.training.state import TrainingState
 from pointseg.training.step import train_step
+
+T = TypeVar("T")
 
 _AUGMENT: list[dict[str, Any]] = [
     {"type": "center_shift"},
@@ -81,7 +84,7 @@ def _steps_per_second(recorder: Recorder, job: TrainingJob) -> dict[str, float]:
     state, _ = job.fresh_state()
     state.learner.train()
     warm_up = job.total_steps // 2
-    for number, batches in enumerate(job.steps(0)):
+    for number, batches in enumerate(job.steps(0, state.learner.segmenter.prepared)):
         if number == warm_up:
             _synchronise(recorder.device)
             began = time.perf_counter()
@@ -90,38 +93,52 @@ def _steps_per_second(recorder: Recorder, job: TrainingJob) -> dict[str, float]:
     _synchronise(recorder.device)
     seconds = (time.perf_counter() - began) / (job.total_steps - warm_up)
     began = time.perf_counter()
-    batches_alone = sum(1 for step in job.steps(warm_up) for _ in step)
+    prepared = state.learner.segmenter.prepared
+    batches_alone = sum(1 for step in job.steps(warm_up, prepared) for _ in step)
     _synchronise(recorder.device)
     alone = (time.perf_counter() - began) / batches_alone
     waits = _waits(recorder, job, state)
-    for place, count in waits.most_common(10):
-        recorder.add("training", f"waits at {place}", count=count)
+    for part, places in waits.items():
+        for place, count in places.most_common(10):
+            recorder.add("training", f"waits of {part} at {place}", count=count)
     return {
         "steps/s": 1 / seconds,
         "voxels": float(result.num_rows),
         "batches/s alone": 1 / alone,
-        "waits per step": float(waits.total()),
+        **{f"waits of {part}": float(places.total()) for part, places in waits.items()},
         "loss": loss,
     }
 
 
-def _waits(recorder: Recorder, job: TrainingJob, state: TrainingState) -> Counter[str]:
-    """The places of a step that wait for the device, as CUDA tells them; none without CUDA."""
+def _waits(recorder: Recorder, job: TrainingJob, state: TrainingState) -> dict[str, Counter[str]]:
+    """The places that wait for the device, as CUDA tells them, of a batch, its maps and a step; none without.
+
+    Made here and not by the loader: what it does is the same, but in a thread, and at any time.
+    """
     if recorder.device.type != "cuda":
-        return Counter()
+        return {}
     names = job.train_names[: job.experiment.train.batch_size]
-    # Made here and not by the loader: its thread waits too, for itself, and would be counted.
     scenes: list[Any] = [job.store.read(name) for name in names]
-    batch = job.pipeline.train_batch(scenes, seed=0)
+    made, waits = _watched(lambda: job.pipeline.train_batch(scenes, seed=0))
+    found = {"a batch": waits}
+    prepared, found["its maps"] = _watched(lambda: state.learner.segmenter.prepared(made))
+    _, found["a step"] = _watched(
+        lambda: train_step(state, [prepared], job.experiment, job.total_steps, job.processes)
+    )
+    return found
+
+
+def _watched(action: Callable[[], T]) -> tuple[T, Counter[str]]:
+    """What an action gives, and the places where it waited."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            train_step(state, [batch], job.experiment, job.total_steps, job.processes)
+            result = action()
         finally:
             torch.cuda.set_sync_debug_mode("default")
     waits = [w for w in caught if "synchroniz" in str(w.message)]
-    return Counter(f"{Path(w.filename).name}:{w.lineno}" for w in waits)
+    return result, Counter(f"{Path(w.filename).name}:{w.lineno}" for w in waits)
 
 
 def _synchronise(device: torch.device) -> None:

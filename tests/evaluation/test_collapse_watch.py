@@ -51,8 +51,8 @@ def test_tensorboard_gets_every_diagnostic(run: Path) -> None:
     board = EventAccumulator(str(run / "tensorboard"))
     board.Reload()
     tags = set(board.Tags()["scalars"])
-    assert {"collapse/nc1_all", "collapse/nc2_centers_all", "collapse/nc3_tail"} <= tags
-    assert "val_gradient_norm/floor" in tags
+    assert {*(f"details/collapse/{name}" for name in ("nc1_all", "nc2_centers_all", "nc3_tail"))} <= tags
+    assert "details/val_gradient_norm/floor" in tags
 
 
 def test_the_watch_counts_the_labelled_voxels_it_saw_and_lets_go(run: Path, tiny_store: Path) -> None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pointseg.formats.class_table import ClassTable, read_class_table, read_scene_table
+from pointseg.formats.class_table import ClassTable, merge_ids, read_class_table, read_scene_table
 
 
 def table(tmp_path: Path, text: str, unlabelled_raw_id: int | None = None) -> ClassTable:
@@ -78,7 +79,6 @@ def test_excel_files_with_a_byte_order_mark_and_blanks_are_read(tmp_path: Path) 
     ("text", "message"),
     [
         ("number,name\n1,a\n", "no column raw_id; it has number, name"),
-        ("raw_id;name\n1;a\n", "no column raw_id, name; it has raw_id;name"),
         ("raw_id,name\n1,a\n2,b\n1,c\n", r"raw ids must differ; \[1\] occur more than once"),
         ("raw_id,name\n1,a\nx,b\n", "row 3: raw_id must be a whole number; got 'x'"),
         ("raw_id,name,ignore\n1,a,maybe\n", "row 2: ignore must be 0 or 1; got 'maybe'"),
@@ -128,3 +128,33 @@ def test_a_background_without_a_colour_is_grey(tmp_path: Path) -> None:
     space = table(tmp_path, "raw_id,name\n0,Background\n2,ground\n").label_space
     assert len(set(space.colors[0])) == 3 and max(space.colors[0]) - min(space.colors[0]) < 10
     assert max(space.colors[1]) - min(space.colors[1]) > 50
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_spreadsheets_of_other_languages_are_read(tmp_path: Path, separator: str, encoding: str) -> None:
+    rows = [("Raw_ID", "Name"), ("1.0", "caf\u00e9"), ("2", "b"), ("", "")]
+    text = "\r\n".join(separator.join(row) for row in rows)
+    (tmp_path / "classes.csv").write_bytes(text.encode(encoding))
+    space = read_class_table(tmp_path / "classes.csv", "x").label_space
+    assert space.raw_ids == (1, 2) and space.names == ("caf\u00e9", "b")
+
+
+def test_rows_of_one_name_are_one_class(tmp_path: Path) -> None:
+    (tmp_path / "classes.csv").write_text("raw_id,name\n3,ground\n5,tree\n4,tree\n9,tree\n")
+    table = read_class_table(tmp_path / "classes.csv", "x")
+    assert table.label_space.raw_ids == (3, 5) and table.merged == {4: 5, 9: 5}
+    assert table.known_raw_ids() == {0, 3, 4, 5, 9}
+    assert merge_ids(np.array([0, 3, 4, 9, 5], np.int32), table.merged).tolist() == [0, 3, 5, 5, 5]
+
+
+def test_utf_16_is_named(tmp_path: Path) -> None:
+    (tmp_path / "classes.csv").write_bytes("raw_id,name\n1,a\n".encode("utf-16"))
+    with pytest.raises(ValueError, match=r"classes\.csv: expected text in UTF-8; this is UTF-16"):
+        read_class_table(tmp_path / "classes.csv", "x")
+
+
+def test_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "classes.csv").write_bytes(b"raw_id,name\n1,a\n2,caf\xe9\n")
+    with pytest.raises(ValueError, match=r"classes\.csv: line 3: .* 0xe9"):
+        read_class_table(tmp_path / "classes.csv", "x")

@@ -25,7 +25,16 @@ GROUPS = {"all": ("training", "verbs", "images", "methods"), "kernels": ("triton
 SHORT = {"all": ("training", "verbs", "images", "some_methods"), "kernels": ("triton",)}
 IS_LONG = os.environ.get("POINTSEG_LONG") == "1"
 #: Once in a run, not in a step: weights go up, checkpoints come down.
-ONCE = ("training/state.py", "runs/", "losses/prior.py", "convert/", "submission/", "evaluation/", "view/")
+ONCE = (
+    "training/state.py",
+    "training/initial.py",
+    "runs/",
+    "losses/prior.py",
+    "convert/",
+    "submission/",
+    "evaluation/",
+    "view/",
+)
 #: Plain torch learns how many pairs a tap has. The kernels for GPUs do not ask.
 PLAIN_ENGINE = "sparse/neighbours.py:pairs_of"
 
@@ -88,17 +97,20 @@ def test_a_pretend_gpu_finds_nothing_and_waits_as_the_table_says(group, tmp_path
     assert seen.get("gpu_check --smoke", {"gave": []})["gave"] == []
 
 
-def test_a_step_waits_twice_and_a_scene_three_times():
+def test_a_step_waits_for_nothing_a_batch_three_times_and_a_scene_three_times():
     table = json.loads(TABLE.read_text())
     for name in ("Triton", "Triton in bf16 on cuda:1"):
-        # Two steps each; besides, the first one decides by itself and each is logged here.
-        of_steps = {
-            place: count
-            for thread in ("main", "autograd")
-            for place, count in table["kernels"][name].get(thread, {}).items()
-            if not place.startswith(("training/step.py:read", "training/step.py:_move"))
+        waits = table["kernels"][name]
+        # The first step of all decides on the host, and each is logged here.
+        assert waits.keys() == {"main", "prefetch"}
+        assert all(
+            place.startswith(("training/step.py:read", "training/step.py:_move")) for place in waits["main"]
+        )
+        # Two batches, of which the thread that makes them asks for the rows with a class and for the grids.
+        of_batches = {
+            place: n for place, n in waits["prefetch"].items() if place.startswith(("sparse", "scans/p"))
         }
-        assert 0 < sum(of_steps.values()) <= 2 * 2, of_steps
+        assert sum(of_batches.values()) == 2 * 3, of_batches
     for recipe in ("spunet", "minkunet34c", "lground"):
         (waits,) = table["all"][f"12 scenes of {recipe}"].values()
         # And once for the labelled rows of the batch.

@@ -95,10 +95,10 @@ def told(name, action, *, races=True):
 
 
 #: One for each way: a projection and moments, a running state, draws by the host, sorting, gradients that are
-#: summed up, a classifier of its own, noise, scenes that are pasted into, heads of their own.
+#: summed up, a classifier of its own, noise, scenes that are pasted into, heads of their own, neighbours.
 SOME_METHODS = (
     *("ceco", "dropclass", "tilted", "pat", "lovasz", "top_k", "seesaw", "eqlv2", "region_classifier"),
-    *("blv", "auc", "paste", "etf", "ldam_drw"),
+    *("blv", "auc", "paste", "etf", "ldam_drw", "cac", "boundary_cb", "crt"),
 )
 
 
@@ -109,10 +109,13 @@ def some_methods():
 def methods(chosen=None):
     """Each method alone, and all of the house together; what combines others is nothing new to a device."""
     for method in chosen or shipped("method"):
-        # crt trains the classifier of another run, and computes what cross_entropy does.
-        if method.startswith(("ceco_", "pat_", "tilted_", "all_", "crt")):
+        if method.startswith(("ceco_", "pat_", "tilted_", "all_")):
             continue
-        needed = ["train.steps=1"] + (["data.paste.min_points=10"] if method == "paste" else [])
+        # And in one order, where an operation without one is refused.
+        needed = ["train.steps=1", "train.deterministic=true"]
+        needed += ["data.paste.min_points=10"] if method == "paste" else []
+        # It trains the classifier of another run.
+        needed += [f"train.init_from={FOLDER / 'run'}"] if method == "crt" else []
         told(method, lambda method=method, needed=needed: run("method", experiment(method, *needed)))
 
 
@@ -193,7 +196,8 @@ def images():
         "{type: upernet, hidden_size: 16}",
         "{type: deeplabv3plus, depth_multiplier: 0.5}",
     ):
-        options = [f"model={model}", "train.amp=fp16"]
+        # Torch has no gradient of one order for the pyramid of UPerNet.
+        options = [f"model={model}", "train.amp=fp16", f"train.deterministic={'upernet' not in model}"]
         told(f"images, {model}", lambda o=options: run("network", chosen("ceco_dropclass", *o)))
 
 

@@ -1,6 +1,7 @@
 """Photographs through the same trainer, evaluation, prediction and pictures as scans."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -24,10 +25,14 @@ from pointseg.core.prediction import Prediction
 from pointseg.experiment import Experiment, load_experiment
 from pointseg.images.pipeline import ImagePipeline
 from pointseg.runs.checkpoint import load_checkpoint, load_run
+from pointseg.training import job
 from pointseg.training.train import train
 
 RECIPE = "ccp59/unet"
-METHODS = ("ceco", "tilted", "pat", "dropclass", "all_four")
+METHODS = (
+    *("ceco", "tilted", "pat", "dropclass", "all_four"),
+    *("cac", "pixel_contrast", "boundary_cb", "density_cb"),
+)
 BATCHES = ("data.size=[32, 32]", "train.batch_size=2", "train.num_threads=1")
 SMALL = (*BATCHES, "model.widths=[8, 16]")
 
@@ -69,6 +74,18 @@ def experiment(folder: Path, methods: Sequence[str] = (), *overrides: str) -> Ex
 
 def quiet_train(chosen: Experiment, out: Path, **options: Any) -> Any:
     return train(chosen, out, device="cpu", console=Console(quiet=True), **options)
+
+
+def test_a_run_on_photographs_asks_for_no_engine(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the question alone would compile and prove the kernels of networks that it does not have."""
+    asked: list[str] = []
+    monkeypatch.setattr(job, "current_engine", asked.append)
+    said = io.StringIO()
+    console = Console(file=said, width=500)
+    train(experiment(folder, (), "train.steps=1"), tmp_path / "run", device="cpu", console=console)
+    assert "CPU threads" in said.getvalue() and "engine" not in said.getvalue() and not asked
 
 
 @pytest.mark.parametrize("methods", [(), *((method,) for method in METHODS)])

@@ -124,7 +124,7 @@ def test_a_known_mistake_is_recognised(
 
 
 def test_every_kind_of_mistake_is_tested() -> None:
-    assert {kind for kind, *_ in MISTAKES} | {"not_a_zip"} == set(IMAGE_KINDS)
+    assert {kind for kind, *_ in MISTAKES} | {"not_a_zip", "compression"} == set(IMAGE_KINDS)
 
 
 def test_a_file_that_is_no_zip_is_told(tmp_path: Path) -> None:
@@ -133,6 +133,14 @@ def test_a_file_that_is_no_zip_is_told(tmp_path: Path) -> None:
     assert check.kinds == {"not_a_zip"} and "RAR" in check.problems[0].message
     with pytest.raises(FileNotFoundError):
         check_image_submission(tmp_path / "absent.zip", SPACE, SIZES, PLAIN)
+
+
+def test_a_compression_that_a_server_need_not_read_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_BZIP2) as handle:
+        for name, content in good().items():
+            handle.writestr(name, content)
+    check = check_image_submission(tmp_path / "s.zip", SPACE, SIZES, PLAIN)
+    assert check.kinds == {"compression"} and "bzip2" in check.problems[0].message
 
 
 def test_a_palette_image_of_ids_passes(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from losses.conftest import line_table
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace, distinct_colors
@@ -59,11 +60,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "dice of first powers": ("dice", {"exponent": 1}),
     "ldam reweighted": ("ldam", {"drw_start": 0.0}),
     "regions of samples": ("region_classifier", {"scope": "sample", "smoothing": 0.1}),
+    "sparse rows": ("spatial_class_balanced", {"context": "density", "count": "points"}),
+    "few anchors": ("pixel_contrast", {"embedding_dim": 4, "temperature": 0.5}),
     "hard rows": ("top_k", {"threshold": 0.7}),
     "tilted alone": ("tilted", {"synchronize": False}),
 }
 #: Their value is the mean of those of the shares with a labelled row.
-LOCAL = {"lovasz", "top_k", "hard rows", "tilted alone"}
+LOCAL = {"lovasz", "pixel_contrast", "few anchors", "top_k", "hard rows", "tilted alone"}
 #: Which rows have a label: all but some; none of the last share; none at all.
 LABELLED = ("most", "not the last", "none")
 
@@ -94,14 +97,16 @@ def supervised(share: slice, labelled: str, inputs: tuple[Tensor, ...]) -> Super
         labels[:] = -100
     generator = torch.Generator().manual_seed(5)
     plain, further, features = inputs
+    sample = (torch.arange(ROWS) // 5)[share] - (share.start // 5 if len(labels[share]) else 0)
     return drop_unlabelled(
         (Branch(plain, 0.75), Branch(further, 0.25, torch.tensor([1]))),
         labels[share],
-        (torch.arange(ROWS) // 5)[share] - (share.start // 5 if len(labels[share]) else 0),
+        sample,
         num_samples=max(1, -(-len(labels[share]) // 5)),
         features=features,
         classifier_weight=torch.randn(K, D, dtype=torch.float64, generator=generator).requires_grad_(),
         progress=0.5,
+        table=line_table(sample),
     )
 
 

@@ -145,7 +145,102 @@ def auc(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
     return torch.stack(pairs).mean()
 
 
+def label_smoothing(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    keep = y != IGNORED
+    of_all = (z[keep].exp() / z[keep].exp().sum(1, keepdim=True)).log()
+    return -(0.9 * log_p(z, y) + 0.1 * of_all.mean(1)).mean()
+
+
+def logit_adjustment(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    return -log_p(z + samples(n).log(), y).mean()
+
+
+def lovasz(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    """By the set function itself: the loss of growing sets of wrong rows, and the extension between them."""
+    keep = torch.nonzero(y != IGNORED).flatten()
+    p, total = z[keep].softmax(1), []
+    for c in rows_of(y):
+        mine = (y[keep] == c).tolist()
+        errors = [1 - p[i, c] if own else p[i, c] for i, own in enumerate(mine)]
+        order = sorted(range(len(errors)), key=lambda i: -float(errors[i].detach()))
+        value, before = torch.zeros((), dtype=torch.float64), 0.0
+        for number in range(1, len(order) + 1):
+            wrong = set(order[:number])
+            missed = sum(mine[i] for i in wrong)
+            union = sum(mine) + sum(not mine[i] for i in wrong)
+            loss = 1 - (sum(mine) - missed) / union
+            value = value + errors[order[number - 1]] * (loss - before)
+            before = loss
+        total.append(value)
+    return torch.stack(total).mean()
+
+
+def _dice(z: Tensor, y: Tensor, exponent: int) -> Tensor:
+    keep = y != IGNORED
+    p, costs = z[keep].softmax(1), []
+    for c in rows_of(y):
+        mine = (y[keep] == c).double()
+        overlap = (p[:, c] * mine).sum()
+        costs.append(1 - (2 * overlap + 1) / ((p[:, c] ** exponent).sum() + mine.sum() + 1))
+    return torch.stack(costs).mean()
+
+
+def dice(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    return _dice(z, y, 2)
+
+
+def dice_first_power(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    return _dice(z, y, 1)
+
+
+def eqlv2(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    """The second of two batches: the first has no past, and weighs every class as 1."""
+    keep = y != IGNORED
+    target = F.one_hot(y[keep], z.shape[1]).double()
+    score = 1 / (1 + (-earlier(z)[keep]).exp())
+    pulls, pushes = ((1 - score) * target).sum(0), (score * (1 - target)).sum(0)
+    share = 1 / (1 + (-12 * (pulls / pushes - 0.8)).exp())
+    weight = target * (1 + 4 * (1 - share)) + (1 - target) * share
+    now = 1 / (1 + (-z[keep]).exp())
+    return -(weight * (target * now.log() + (1 - target) * (1 - now).log())).sum() / keep.sum()
+
+
+def blv(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    noise = 4 * torch.randn(*z.shape, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
+    rarity = n.sum().log() - n.log()
+    return -log_p(z + noise.clamp(-1, 1).abs() * rarity / rarity.max(), y).mean()
+
+
+def top_k(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    costs = sorted((-log_p(z, y)).unbind(), key=lambda cost: -float(cost.detach()))
+    return torch.stack(costs[: -(-len(costs) // 4)]).mean()
+
+
+def top_k_threshold(z: Tensor, y: Tensor, n: Tensor) -> Tensor:
+    """Every row whose class has a probability below 0.7, which are more than a quarter here."""
+    costs = -log_p(z, y)
+    kept = costs[costs.exp() > 1 / 0.7]
+    assert len(kept) > len(costs) / 4
+    return kept.mean()
+
+
+#: Of the random numbers that a loss draws.
+SEED = 11
+
+
+def earlier(z: Tensor) -> Tensor:
+    """Logits of the batch before, with the same labels, for losses that remember."""
+    return z.detach().flip(0)
+
+
+def samples(n: Tensor) -> Tensor:
+    """Training samples with each class, from its points."""
+    return n.sqrt().ceil()
+
+
 Reference = Callable[[Tensor, Tensor, Tensor], Tensor]
+#: Losses whose value is that of a second batch.
+SECOND = {"eqlv2"}
 #: Name -> the loss here, its type there, and the options that make them the same.
 LOSSES: dict[str, tuple[Reference, str, dict[str, object]]] = {
     "cross_entropy": (cross_entropy, "cross_entropy", {}),
@@ -163,6 +258,15 @@ LOSSES: dict[str, tuple[Reference, str, dict[str, object]]] = {
     "seesaw": (seesaw, "seesaw", {}),
     "recall": (recall, "recall", {}),
     "auc": (auc, "auc", {}),
+    "label_smoothing": (label_smoothing, "cross_entropy", {"label_smoothing": 0.1}),
+    "logit_adjustment": (logit_adjustment, "logit_adjustment", {"prior": "samples"}),
+    "lovasz": (lovasz, "lovasz", {}),
+    "dice": (dice, "dice", {}),
+    "dice_first_power": (dice_first_power, "dice", {"exponent": 1}),
+    "eqlv2": (eqlv2, "eqlv2", {}),
+    "blv": (blv, "blv", {}),
+    "top_k": (top_k, "top_k", {}),
+    "top_k_threshold": (top_k_threshold, "top_k", {"threshold": 0.7}),
 }
 
 

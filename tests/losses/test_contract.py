@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from losses.conftest import line_table
 from torch import Tensor
 
 from pointseg.core.labels import LabelSpace, distinct_colors
@@ -13,6 +14,7 @@ from pointseg.core.rows import IGNORE, Supervised, drop_unlabelled
 from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import LOSSES
 from pointseg.losses.base import LossTerm
+from pointseg.losses.context_distillation import ContextDistillation
 from pointseg.losses.ignored_probability import IgnoredProbability
 from pointseg.losses.objective import Objective
 
@@ -50,6 +52,7 @@ def permuted(rows: Supervised, order: Tensor) -> Supervised:
         labels=rows.labels[order],
         sample=rows.sample[order],
         features=rows.features[order],
+        surroundings=rows.surroundings and rows.surroundings[order],
     )
 
 
@@ -59,7 +62,7 @@ def test_the_loss_is_one_finite_number(term: LossTerm, make_rows: MakeRows) -> N
 
 
 def test_a_step_against_the_gradient_lowers_the_loss(term: LossTerm, make_rows: MakeRows) -> None:
-    rows = make_rows(branches=2 if isinstance(term, IgnoredProbability) else 1)
+    rows = make_rows(branches=2 if isinstance(term, IgnoredProbability | ContextDistillation) else 1)
     loss = value(term.eval(), rows)
     loss.backward()
     assert rows.classifier_weight is not None
@@ -110,6 +113,7 @@ def test_ignored_rows_change_nothing(term: LossTerm, make_rows: MakeRows) -> Non
             features=rows.features,
             classifier_weight=rows.classifier_weight,
             progress=rows.progress,
+            table=line_table(rows.sample),
         )
 
     wild = with_logits(rows, lambda logits: torch.where(keep[:, None], logits, 1e6))

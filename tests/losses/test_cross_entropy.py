@@ -115,3 +115,13 @@ def test_weights_without_any_labelled_point_are_refused() -> None:
     nothing = ClassStatistics(torch.zeros(2).long(), torch.zeros(2).long(), 1)
     with pytest.raises(ValueError, match="labelled training points"):
         class_weights(nothing, PowerWeights(power=-1))
+
+
+def test_weights_may_be_numbers_one_a_class_in_any_scale() -> None:
+    statistics = ClassStatistics(torch.tensor([900, 90, 0]), torch.tensor([10, 9, 0]), 10)
+    weights = class_weights(statistics, (1.0, 2.0, 6.0))
+    assert weights.tolist() == pytest.approx([1 / 3, 2 / 3, 2.0])
+    with pytest.raises(ValueError, match="class_weights: 2 numbers for 3 classes"):
+        class_weights(statistics, (1.0, 2.0))
+    with pytest.raises(ValueError, match="class_weights must be positive"):
+        class_weights(statistics, (1.0, 2.0, -1.0))

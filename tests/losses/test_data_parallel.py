@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +21,9 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[worker.Re
     folder = tmp_path_factory.mktemp("processes")
     # Gloo would look the machine's name up in the network.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    # A script has its own folder on the path, and not this one.
+    tests = [str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, tests))
     command = [sys.executable, worker.__file__, str(folder), *map(str, WORLDS)]
     done = subprocess.run(
         command, env=environment, stderr=subprocess.PIPE, text=True, timeout=960, check=False
@@ -74,7 +78,7 @@ def test_a_local_loss_is_the_mean_of_those_of_the_shares_with_a_label(
     number = {"most": 2, "not the last": 1, "none": 1}[labelled]
     for process, own in zip(found, alone, strict=True):
         torch.testing.assert_close(process["loss"], sum(other["loss"] for other in alone) / number)
-        for key in ("gradient plain", "gradient further"):
+        for key in ("gradient plain", "gradient further", "gradient features"):
             torch.testing.assert_close(process[key] / world, own[key] / number)
 
 

@@ -9,6 +9,7 @@ from pointseg.core.batch import ImageBatch
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.prediction import FeatureMap
 from pointseg.core.statistics import ClassStatistics
+from pointseg.core.surroundings import Surroundings, pixel_table
 from pointseg.experiment import LOSSES
 from pointseg.losses.objective import Objective
 from pointseg.models.heads import HeadConfig, LinearHeadConfig
@@ -95,3 +96,25 @@ def test_features_are_made_large_only_for_losses_that_look_at_them(loss: str, ch
     part = learner(images, 0.0, learner.facts([images], 0.0))
     part.total.backward()
     assert all(p.grad is not None for p in learner.segmenter.backbone.parameters())
+
+
+@pytest.mark.parametrize(("loss", "looks"), [("spatial_class_balanced", True), ("cross_entropy", False)])
+def test_what_lies_around_a_pixel_is_found_only_for_losses_that_look_there(loss: str, looks: bool) -> None:
+    space = LabelSpace("five", (1, 2, 3, 4, 5), tuple("abcde"), ("",) * 5, distinct_colors(5))
+    term = LOSSES[loss]().build(
+        ClassStatistics.uniform(CLASSES), label_space=space, feature_channels=CHANNELS
+    )
+    learner = Learner(segmenter(LinearHeadConfig()), Objective({"it": term}, {"it": 1.0}))
+    images = batch()
+    (slot,) = learner.slots(images, 0.0, learner.facts([images], 0.0))
+    around = slot.rows.surroundings
+    assert (around is not None) == looks
+    if around is None:
+        return
+    labelled = torch.nonzero(images.labels >= 0).flatten()
+    expected = Surroundings.of(pixel_table(2, 16, 24), labelled)
+    assert torch.equal(around.neighbours, expected.neighbours)
+    # Called on the images themselves, it is the same loss.
+    logits = learner.segmenter(images).logits.reshape(2, 16, 24, CLASSES).permute(0, 3, 1, 2)
+    total, _ = learner.objective({"main": slot.rows})
+    torch.testing.assert_close(total, term(logits, images.pixel_labels))  # type: ignore[operator]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from pointseg.models.deeplabv3plus import DeepLabV3PlusConfig
+from pointseg.models.image_unet import ImageUNetConfig
 from pointseg.models.library_network import LibraryNetwork, LibraryNetworkConfig
 from pointseg.models.segformer import SegformerConfig
 from pointseg.models.upernet import UPerNetConfig
@@ -63,6 +64,16 @@ def with_weights_of(whole: nn.Module, name: str) -> LibraryNetwork:
 
 def images(batch: int = 2, height: int = 64, width: int = 96) -> Tensor:
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", [*OPTIONS, "image_unet"])
+def test_features_that_are_said_to_be_nonnegative_are(name: str) -> None:
+    """A head then need not look at them, which on a GPU it would have to wait for."""
+    network: nn.Module = (OPTIONS | {"image_unet": ImageUNetConfig(widths=(8, 16))})[name].build(3)
+    assert network.nonnegative is True
+    features = network(images() * 3)
+    # A ReLU's: some are zero, and none is less.
+    assert features.min() == 0 and features.max() > 0
 
 
 @pytest.mark.parametrize("mode", ["training", "evaluation"])

@@ -1,13 +1,18 @@
 """MinkUNet: sizes, names, and what must not change its output."""
 
+import gc
+from types import FunctionType, ModuleType
+
 import pytest
 import torch
 from oracle import random_coords
 from pydantic import ValidationError
 
 from pointseg.config import ConfigError, load_config
+from pointseg.core.batch import SceneBatch
+from pointseg.core.held import held_tensors
 from pointseg.models.minkunet import MinkUNet, MinkUNetConfig
-from pointseg.sparse import Grid, SparseTensor
+from pointseg.sparse import Grid, SparseTensor, kernel_map, using_engine
 
 TINY = {"variant": "14A", "widths": (4, 5, 6, 7, 6, 5, 4, 3), "stem_channels": 4}
 
@@ -63,6 +68,63 @@ def test_the_first_stage_and_a_decoder_stage_have_the_names_of_the_examples():
     assert not any(name.startswith(("final", "dropout", "relu")) for name in names)
     # No shortcut where widths agree.
     assert "block1.0.downsample.0.kernel" not in names
+
+
+def scene_batch(coords):
+    x = torch.randn(len(coords), 2, generator=torch.Generator().manual_seed(0))
+    return SceneBatch(coords, x, torch.zeros(len(coords), dtype=torch.int64), ("room",))
+
+
+def tensors_reached_from(*roots):
+    """By the garbage collector's own walk, so that nothing is forgotten; modules are not followed."""
+    seen, found, todo = set(), {}, list(roots)
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen or isinstance(thing, type | ModuleType):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, torch.Tensor):
+            found[id(thing)] = thing
+        elif isinstance(thing, FunctionType):
+            todo += [cell.cell_contents for cell in thing.__closure__ or ()]
+        else:
+            todo += gc.get_referents(thing)
+    return found
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_prepared_batch_gives_the_same_bits_and_leaves_no_map_to_the_step(moved, monkeypatch):
+    coords = random_coords(300, extent=20)
+    if moved:
+        coords = coords[torch.randperm(len(coords), generator=torch.Generator().manual_seed(1))]
+    batch, network = scene_batch(coords), tiny()
+
+    def run(given):
+        network.zero_grad()
+        out = network.rows(given)
+        out.square().sum().backward()
+        return [out, *(parameter.grad.clone() for parameter in network.parameters())]
+
+    with using_engine("reference"):
+        expected, prepared = run(batch), network.prepared(batch)
+        for made in ("find_pairs", "_exchange"):
+            monkeypatch.setattr(kernel_map, made, lambda *_: pytest.fail("a map was made in the step"))
+        monkeypatch.setattr(Grid, "_set", lambda *_: pytest.fail("a grid was made in the step"))
+        got = run(prepared)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_whoever_hands_over_a_prepared_batch_knows_of_all_its_tensors(moved):
+    coords = random_coords(300, extent=20).flip(0) if moved else random_coords(300, extent=20)
+    with using_engine("reference"):
+        prepared = tiny().prepared(scene_batch(coords))
+    grid, _ = prepared.geometry.sorted()
+    grid.kernel_map(grid, 5).plans["some engine"] = (torch.zeros(1), {"b": [torch.zeros(2)]})
+    held = {id(tensor) for tensor in held_tensors(prepared)}
+    reached = tensors_reached_from(prepared.geometry)
+    assert len(reached) > 2 * 14
+    assert reached.keys() <= held
 
 
 def test_output_lies_on_the_input_grid():

@@ -10,6 +10,7 @@ from pointseg.config import load_config
 from pointseg.core.distributed import Processes
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.statistics import ClassStatistics
+from pointseg.core.synced_norm import SyncedBatchNorm
 from pointseg.experiment import Experiment
 from pointseg.models.deeplabv3plus import DeepLabV3PlusConfig
 from pointseg.models.image_unet import ImageUNetConfig
@@ -53,7 +54,7 @@ def test_the_insides_of_blocks_are_not_kept():
 
 
 def test_norms_that_are_synchronised_between_gpus_predict_the_same():
-    """torch synchronises them on GPUs alone, so more of it cannot run here."""
+    """What they compute in training is in tests/core/test_synced_norm.py."""
     torch.manual_seed(0)
     network = MinkUNetConfig(variant="14A", widths=(8,) * 8, stem_channels=8).build(3).eval()
     grid = Grid(random_coords(100, extent=8, seed=1))
@@ -65,7 +66,7 @@ def test_norms_that_are_synchronised_between_gpus_predict_the_same():
         got = synchronised(x).features
     norms = [m for m in synchronised.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     assert notice == "" and list(synchronised.state_dict()) == names
-    assert norms and all(isinstance(norm, torch.nn.SyncBatchNorm) for norm in norms)
+    assert norms and all(isinstance(norm, SyncedBatchNorm) for norm in norms)
     torch.testing.assert_close(got, expected)
 
 

@@ -152,7 +152,7 @@ def test_points_of_the_unlabelled_id_need_no_row(source: Source, custom: ModuleT
     ("arrays", "labels", "message"),
     [
         ({}, None, "no labels"),
-        ({"xyz": np.full((4, 3), np.nan)}, [2, 2, 2, 6], "some positions are NaN"),
+        ({"xyz": np.full((4, 3), np.nan)}, [2, 2, 2, 6], "4 of 4 points have no place"),
         ({"xyz": np.empty((0, 3))}, [], "the cloud has no point"),
     ],
 )
@@ -183,13 +183,16 @@ def test_clouds_and_rows_without_each_other_are_listed(
     assert "extra.npz: not in scenes.csv" in errors and "lost: " in errors
 
 
-def test_two_clouds_of_one_name_are_refused(
+def test_two_clouds_of_one_name_fail_and_the_others_go_on(
     source: Source, custom: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source.add("train/a", [2, 2, 2, 6])
     source.add("val/a", [2, 2, 2, 6])
-    assert prepare(custom, source)[0] == 2
-    assert "more than one source for a" in capsys.readouterr().err
+    source.add("train/b", [2, 2, 2, 6])
+    code, path = prepare(custom, source)
+    said = capsys.readouterr().err
+    assert code == 1 and list(Store.open(path).entries) == ["b"]
+    assert "train/a.npz" in said and "val/a.npz" in said and "scene names must differ" in said
 
 
 def test_a_second_run_keeps_what_is_there_and_the_groups(source: Source, custom: ModuleType) -> None:

@@ -40,7 +40,9 @@ def filled(path: Path) -> Store:
 
 
 def edit_manifest(path: Path, **changes: Any) -> None:
+    """By a person who means it: with the digest gone."""
     manifest = json.loads((path / "manifest.json").read_text())
+    del manifest["digest"]
     (path / "manifest.json").write_text(json.dumps({**manifest, **changes}))
 
 
@@ -168,7 +170,8 @@ def test_finishing_may_add_the_groups_that_follow_from_the_counts(tmp_path: Path
 
 
 def test_a_store_is_not_continued_with_other_options(tmp_path: Path) -> None:
-    StoreWriter(tmp_path / "s", SPACE, options={"axis_aligned": True})
+    writer = StoreWriter(tmp_path / "s", SPACE, options={"axis_aligned": True})
+    writer.add(scene("a", [7, 7, 7, 3, 3]), "train")
     with pytest.raises(ValueError, match=r"other options .axis_aligned: True then, False now"):
         StoreWriter(tmp_path / "s", SPACE, options={"axis_aligned": False})
 
@@ -178,6 +181,22 @@ def test_a_store_is_not_continued_with_other_classes(tmp_path: Path) -> None:
     fewer = LabelSpace("toy", (3, 7), ("a", "c"), ("", ""), ((0, 0, 0),) * 2, 0)
     with pytest.raises(ValueError, match=r"other classes .900: 'b' then, None now"):
         StoreWriter(tmp_path / "s", fewer, options={"source": "test"})
+
+
+def test_a_store_without_a_scene_takes_corrected_classes_and_options(tmp_path: Path) -> None:
+    StoreWriter(tmp_path / "s", SPACE, options={"label_name": "wrong"})
+    fewer = LabelSpace("toy", (3, 7), ("a", "c"), ("", ""), ((0, 0, 0),) * 2, 0)
+    StoreWriter(tmp_path / "s", fewer, options={"label_name": "right"}).finish()
+    assert Store.open(tmp_path / "s").label_space.raw_ids == (3, 7)
+
+
+def test_a_store_with_scenes_takes_further_classes(tmp_path: Path) -> None:
+    filled(tmp_path / "s")
+    more = LabelSpace(
+        "toy", (*SPACE.raw_ids, 5), (*SPACE.names, "new"), (*SPACE.groups, ""), (*SPACE.colors, (1, 1, 1)), 0
+    )
+    StoreWriter(tmp_path / "s", more, options={"source": "test"}).finish()
+    assert Store.open(tmp_path / "s").label_space.raw_ids == (*SPACE.raw_ids, 5)
 
 
 def test_a_folder_with_something_else_is_not_made_a_store(tmp_path: Path) -> None:

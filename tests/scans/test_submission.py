@@ -312,9 +312,18 @@ def test_a_file_that_does_not_exist_is_named() -> None:
         check_submission(Path("nowhere.zip"), SCANNET200, COUNTS)
 
 
+@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
+def test_a_compression_that_a_server_need_not_read_is_named(tmp_path: Path, method: int, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "s.zip", "w", method) as handle:
+        for file, data in good().items():
+            handle.writestr(file, data)
+    check = check_submission(tmp_path / "s.zip", SCANNET200, COUNTS)
+    assert check.kinds == {"compression"} and name in message(check, "compression")
+
+
 def test_every_kind_of_mistake_has_a_fix_and_a_test() -> None:
     tested = {kind for _, kind, _ in MISTAKES.values()} | {kind for _, _, kind, _ in WRONG_IDS.values()}
-    tested |= {"not_a_zip", "encrypted", "corrupt", "duplicate_name", "voxel_resolution"}
+    tested |= {"not_a_zip", "encrypted", "compression", "corrupt", "duplicate_name", "voxel_resolution"}
     assert tested == set(KINDS)
     assert all(fix for _, fix in KINDS.values())
 

@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import spconv_unet
 import torch
+from gpu_check import peer_networks, peers
 from gpu_check.goals import compare_with_goals
 from gpu_check.main import main
 from gpu_check.record import FULL, SMOKE, Recorder
@@ -71,6 +74,48 @@ def test_what_does_not_fit_and_what_a_peer_cannot_do_are_rows_and_no_failures(ca
     with pytest.raises(RuntimeError), recorder.may_run("network", "triton", ours=True):
         raise RuntimeError("illegal memory access")
     assert recorder.failures == []
+
+
+def test_a_peer_that_fails_or_is_not_here_is_one_row_with_one_line(capsys, monkeypatch):
+    def broken(coords, x):
+        if x.dtype == torch.float64:
+            return None
+        # In the first call, which gives the gradient something to go through, and not before.
+        return lambda: (_ for _ in ()).throw(RuntimeError("no kernel image\nfor this device"))
+
+    monkeypatch.setattr(peers, "PEERS", {"broken": broken, "absent": lambda *_: import_module("no_engine")})
+    recorder = Recorder(torch.device("cpu"), SMOKE, budget_s=60)
+    coords = rooms(12)
+    for dtype in (torch.float32, torch.float16, torch.float64):
+        x = torch.ones(12, 4, dtype=dtype)
+        assert peers.peers(recorder, coords, x, x) == []
+    reasons = {row["name"]: row["reason"] for row in recorder.rows}
+    assert len(recorder.rows) == 2 and recorder.failures == []
+    assert reasons == {
+        "convolutions of broken": "no kernel image",
+        "convolutions of absent": "No module named 'no_engine'",
+    }
+
+
+def test_networks_of_peers_that_are_not_here_are_a_row_each(capsys, monkeypatch):
+    monkeypatch.setattr(peer_networks, "PEERS", {"absent": "no_engine.pytorch"})
+    recorder = Recorder(torch.device("cpu"), SMOKE, budget_s=60)
+    peer_networks.measure_peer_networks(recorder)
+    assert [row["reason"] for row in recorder.rows] == ["No module named 'no_engine'"]
+
+
+def test_the_network_of_spconvs_layers_has_the_weights_of_pointcepts(monkeypatch):
+    spconv = pytest.importorskip("spconv.pytorch")
+    theirs = spconv_unet.build(
+        spconv, 3, 5, base=32, channels=peer_networks.WIDTHS, layers=peer_networks.BLOCKS
+    )
+    ours = peer_networks.spunet(spconv, peer_networks.WIDTHS, peer_networks.BLOCKS)
+
+    def shapes(network):
+        names = [name for name, _ in network.named_parameters() if not name.startswith("final")]
+        return sorted(tuple(network.get_parameter(name).shape) for name in names)
+
+    assert shapes(ours) == shapes(theirs)
 
 
 def test_goals_are_compared_with_the_rows_that_are_there(capsys):

@@ -1,5 +1,7 @@
 """The law of kernel maps: source = target + tap * step, each triple once."""
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from oracle import kernel_triples, random_coords, taps
 
 from pointseg.sparse import Grid, tap_offsets
+from pointseg.sparse.kernel_map import TapPairs
+from pointseg.sparse.neighbours import exchanged_table, pairs_of
 
 
 def triples(kernel_map):
@@ -94,3 +98,29 @@ def test_neighbours_do_not_wrap_around_the_edge_of_the_extent():
 def test_scenes_of_a_batch_do_not_touch():
     grid = Grid(torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.int32))
     assert grid.kernel_map(grid, 3).num_pairs == 2
+
+
+@pytest.mark.parametrize("by_table", [False, True])
+def test_the_transpose_of_a_transpose_is_the_map_itself(by_table):
+    grid = Grid(random_coords(300, extent=12))
+    down = grid.kernel_map(grid.coarsen(2), 2)
+    up = down.transposed()
+    assert up.transposed() is down
+    # Made anew where nobody keeps the original: the same pairs in the same order.
+    if by_table:
+        pairs = pairs_of(exchanged_table(exchanged_table(down.neighbours, down.num_source), down.num_target))
+        found = TapPairs(*pairs)
+    else:
+        found = up._transposed.pairs
+    assert torch.equal(found.source, down.source) and torch.equal(found.target, down.target)
+    assert found.starts == down.starts
+
+
+def test_a_transposed_map_does_not_keep_the_original():
+    grid = Grid(random_coords(50, extent=6))
+    down = grid.kernel_map(grid.coarsen(2), 2)
+    up, gone = down.transposed(), weakref.ref(down)
+    expected = down.pairs
+    del grid, down
+    assert gone() is None
+    assert torch.equal(up.transposed().source, expected.source)

@@ -85,7 +85,9 @@ def experiment(tiny_experiment: Callable[..., Experiment]) -> Experiment:
 
 
 WHOLE, PARTS = [slice(0, worker.ROWS)], [slice(0, 20), slice(20, worker.ROWS)]
-JOINED = [case for case in worker.CASES if case not in worker.LOCAL and case != "ignored_probability"]
+#: Those that need a second branch see one here.
+OF_BRANCHES = {"ignored_probability", "context_distillation"}
+JOINED = [case for case in worker.CASES if case not in worker.LOCAL | OF_BRANCHES]
 
 
 @pytest.mark.parametrize("labelled", ["most", "not the last"])

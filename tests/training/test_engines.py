@@ -1,5 +1,6 @@
 """A run belongs to no engine: it trains, resumes, evaluates and predicts with any of them."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pointseg.experiment import Experiment
 from pointseg.prediction.predict import predict_scenes
 from pointseg.runs.checkpoint import load_checkpoint, load_run
 from pointseg.scans.store import Store
-from pointseg.sparse.engines import backend
+from pointseg.sparse.engines import backend, current_engine
 from pointseg.training.train import train
 
 ENGINES = ["torch", pytest.param("minkowski", marks=needs_minkowski)]
@@ -43,6 +44,13 @@ def convolutions(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
     for name in ("torch", "minkowski", "reference"):
         watch(name)
     return lambda name: calls.pop(name, 0)
+
+
+def test_a_run_says_which_engine_it_takes(tiny_experiment: MakeExperiment, tmp_path: Path) -> None:
+    said = io.StringIO()
+    options = ("train.steps=1", "data.val_split=null", "train.log_every=1")
+    train(tiny_experiment(*options), tmp_path, device="cpu", console=Console(file=said, width=500))
+    assert f"CPU threads, engine {current_engine('cpu')} (auto)" in said.getvalue()
 
 
 def quiet_train(experiment: Experiment, out: Path, **options: Any) -> Path:

@@ -12,7 +12,8 @@ from pointseg.cli import app
 from pointseg.config import dump_config
 from pointseg.evaluation.confusion import Confusion
 from pointseg.experiment import Experiment
-from pointseg.training.log import confusion_image, keep_rows
+from pointseg.training.board import confusion_cells, confusion_figure
+from pointseg.training.log import keep_rows
 
 
 def test_rows_of_an_abandoned_future_and_a_torn_row_are_dropped(tmp_path: Path) -> None:
@@ -27,13 +28,45 @@ def test_rows_of_an_abandoned_future_and_a_torn_row_are_dropped(tmp_path: Path) 
 
 def test_the_confusion_picture_is_dark_where_predictions_went() -> None:
     # Class 0 always right, class 1 always taken for class 0, class 2 without ground truth.
-    picture = confusion_image(Confusion(3, [[5, 0, 0, 0], [7, 0, 0, 0], [0, 0, 0, 0]]))
-    block = picture.shape[0] // 3
-    cells = picture[block // 2 :: block, block // 2 :: block].astype(int).sum(axis=2)
-    assert picture.dtype == np.uint8 and picture.shape[1] == 4 * block
-    assert cells[0, 0] == cells[1, 0] < 200
-    assert cells[0, 1] == cells[1, 1] == 3 * 255
-    assert set(cells[2]) == {3 * 230}
+    cells = confusion_cells(Confusion(3, [[5, 0, 0, 0], [7, 0, 0, 0], [0, 0, 0, 0]]))
+    assert cells.dtype == np.uint8 and cells.shape == (3, 4, 3)
+    brightness = cells.astype(int).sum(axis=2)
+    assert brightness[0, 0] == brightness[1, 0] < 200
+    assert brightness[0, 1] == brightness[1, 1] == 3 * 255
+    assert set(brightness[2]) == {3 * 230}
+
+
+@pytest.mark.parametrize("count", [1, 3, 200])
+def test_the_confusion_picture_has_axes_around_its_cells(count: int) -> None:
+    counts = np.zeros((count, count + 1), np.int64)
+    counts[:, 0] = 9
+    picture = confusion_figure(Confusion(count, counts.tolist()), tuple(f"class {i}" for i in range(count)))
+    assert picture.shape == (880, 960, 3)
+    dark = (np.abs(picture.astype(int) - (8, 48, 107)).max(axis=2) < 12).mean(axis=0)
+    # The first column is dark from top to bottom, the margin beside it is not.
+    assert dark.max() > 0.6 and dark[:20].max() == 0
+
+
+def test_tensorboard_shows_few_ordered_cards_and_the_rest_as_details(trained_run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(trained_run / "tensorboard"), size_guidance={"images": 1})
+    board.Reload()
+    tags = board.Tags()
+    cards = sorted({tag.partition("/")[0] for tag in tags["scalars"]})
+    assert cards == ["1_mIoU", "2_accuracy", "3_loss", "4_learning_rate", "5_memory", "details"]
+    shown = [tag for tag in sorted(tags["scalars"]) if not tag.startswith("details/")]
+    assert shown[:4] == ["1_mIoU/1_overall", "1_mIoU/2_head", "1_mIoU/3_common", "1_mIoU/4_tail"]
+    assert len(shown) <= 12 and {"3_loss/1_sum", "3_loss/main"} <= set(shown)
+    assert board.Scalars("5_memory/peak_MiB")[-1].value > 50
+    rows = [json.loads(line) for line in (trained_run / "metrics.jsonl").read_text().splitlines()]
+    last = [row for row in rows if row["kind"] == "val"][-1]
+    assert board.Scalars("1_mIoU/1_overall")[-1].value == pytest.approx(last["miou"]["present"], rel=1e-6)
+    assert board.Scalars("1_mIoU/4_tail")[-1].value == pytest.approx(last["tail"]["present"], rel=1e-6)
+    assert board.Scalars("2_accuracy/1_overall")[-1].value == pytest.approx(
+        last["overall_accuracy"], rel=1e-6
+    )
+    assert "details/val_iou/box" in tags["scalars"] and len(tags["images"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pointseg.config.shipped import shipped
 
 ROOT = Path(__file__).parents[2]
 METHODS = shipped("method")
+BENCHMARKS = list((ROOT / "benchmarks").glob("*.md"))
 #: What the table says a method is -> how the second line of its file begins, or what it says in it.
 SAYS = {
     "released": ("Released code", "Part of the released"),
@@ -53,3 +54,13 @@ def test_what_is_not_public_is_called_a_reconstruction() -> None:
     assert len(tilted) == 5 and all(kinds[method] == "reconstruction" for method in tilted)
     assert kinds["pat"] == "reconstruction" and kinds["pat_released"] == "released"
     assert "class_mean" in table()["pat"][4]
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"benchmarks/{path.name}" for path in BENCHMARKS)])
+def test_a_table_of_runs_with_pat_shows_its_control(page: str) -> None:
+    """A row whose first cell is PAT has one with class means without it in the same table."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for table_ in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        first = [line.strip("|").split("|")[0].strip() for line in table_.splitlines()]
+        if any(re.match(r"`pat`|PAT\b|pixel-wise adaptive", cell) for cell in first):
+            assert any("class_mean" in cell or "its control" in cell for cell in first), table_

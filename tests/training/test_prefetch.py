@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pointseg.core.batch import Labels, SceneBatch
-from pointseg.training.prefetch import prefetch, tensors_of
+from pointseg.core.held import held_tensors
+from pointseg.training.prefetch import prefetch
 
 CPU = torch.device("cpu")
 
@@ -67,4 +68,4 @@ def test_the_tensors_of_other_heads_are_handed_over_too():
     numbers = [torch.full((1,), float(i)) for i in range(6)]
     others = {"parts": Labels(numbers[4], rows=numbers[5]), "colours": Labels(numbers[3])}
     batch = SceneBatch(*numbers[:3], names=("hall",), others=others)
-    assert sorted(tensor.item() for tensor in tensors_of(batch)) == [0, 1, 2, 3, 4, 5]
+    assert sorted(tensor.item() for tensor in held_tensors(batch)) == [0, 1, 2, 3, 4, 5]

@@ -16,7 +16,7 @@ from training.spy import plant
 
 import pointseg.training.train as train_module
 from pointseg.core.distributed import Processes
-from pointseg.experiment import Experiment
+from pointseg.experiment import Experiment, load_experiment
 from pointseg.models.heads import LinearHead
 from pointseg.runs.checkpoint import load_checkpoint
 from pointseg.training.job import TrainingJob
@@ -117,6 +117,36 @@ def test_each_step_uses_the_rate_of_its_own_step(
     torch.testing.assert_close(moved, torch.tensor([-0.5 * sum(factors), 0.0, 0.0]))
     logged = {row["step"]: row["lr"] for row in rows(tmp_path, "train")}
     assert logged == pytest.approx({i + 1: 0.5 * factor for i, factor in enumerate(factors)})
+
+
+@pytest.mark.parametrize("optimizer", ["sgd, lr: 0.5, momentum: 0, weight_decay: 0", "adamw, lr: 0.5"])
+def test_a_continued_training_may_learn_at_a_part_of_the_rate_of_any_recipe(
+    tiny_experiment: MakeExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    """In all steps and groups: momentum-free SGD moves by it, and so does what AdamW's log says."""
+    plant(monkeypatch)
+    options = [
+        f"optimizer={{type: {optimizer}, groups: [{{match: head.*, lr_scale: 0.5}}]}}",
+        "schedule={type: poly, power: 1}",
+        "train.steps=2",
+        "train.lr_scale=0.1",
+    ]
+    moved = bias_moved(tiny_experiment, tmp_path, *options)
+    assert [row["lr"] for row in rows(tmp_path, "train")] == pytest.approx([0.05, 0.025])
+    if optimizer.startswith("sgd"):
+        torch.testing.assert_close(moved, torch.tensor([-0.5 * 0.075, 0.0, 0.0]))
+
+
+def test_tilted_trained_keeps_the_rate_of_its_recipe_as_its_file_says() -> None:
+    for recipe in ("synthetic/minkunet", "ccp59/unet"):
+        plain = load_experiment(recipe)
+        chosen = load_experiment(
+            recipe, methods="tilted_trained", overrides=["train.init_from=RUN", "train.lr_scale=0.1"]
+        )
+        assert (chosen.optimizer, chosen.schedule) == (plain.optimizer, plain.schedule)
+        assert chosen.train.lr_scale == 0.1
+        untouched = load_experiment(recipe, methods="tilted_trained")
+        assert untouched.train == plain.train
 
 
 def test_momentum_and_weight_decay_reach_the_optimiser(

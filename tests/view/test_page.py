@@ -1,24 +1,30 @@
 """The page holds what the scene has, loads nothing, and treats names as text."""
 
 import base64
+import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
+import pytest
 
+from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
-from pointseg.view.page import NO_CLASS, page
+from pointseg.view import page_data
+from pointseg.view.page import page
+from pointseg.view.page_data import NO_CLASS
 from pointseg.view.picture import with_normals
 from pointseg.view.scene_view import SceneSummary, SceneView
 
 HOSTILE = '</script><img src=x onerror=alert(1)> & "{{points}}"'
 LABELS = LabelSpace("two", (4, 9), ("wall", HOSTILE), ("head", "tail"), distinct_colors(2))
-KINDS = {"u8": np.uint8, "i8": np.int8, "u16": np.uint16}
+KINDS = {"u8": np.uint8, "i8": np.int8, "u16": np.uint16, "u32": np.uint32}
 
 
 class Elements(HTMLParser):
@@ -66,7 +72,7 @@ def make(count: int = 500, name: str = "room & <b>") -> tuple[SceneView, str]:
 def read_back(text: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     elements = Elements(text)
     facts = json.loads(elements.text("script", id="facts"))
-    block = base64.b64decode(elements.text("script", id="points"), validate=True)
+    block = gzip.decompress(base64.b64decode(elements.text("script", id="points"), validate=True))
     arrays = {}
     for entry in facts["blocks"]:
         kind = np.dtype(KINDS[entry["kind"]]).newbyteorder("<")
@@ -132,3 +138,51 @@ def test_a_view_without_classes_has_input_only() -> None:
     assert not (facts["hasTruth"] or facts["hasPrediction"] or facts["hasConfidence"])
     assert set(arrays) == {"position", "normal", "color"}
     assert facts["classes"] == []
+
+
+def test_guesses_name_classes_that_are_in_no_list() -> None:
+    labels = LabelSpace("three", (4, 9, 5), ("wall", "box", "never"), ("", "", "tail"), distinct_colors(3))
+    scene = Scene("s", np.eye(3, dtype=np.float32), raw_label=np.array([4, 9, 4], np.int32))
+    index = np.array([[0, 2], [1, 2], [0, 1]])
+    probability = np.array([[0.75, 0.25], [1.0, 0.0], [0.6, 0.4]], np.float32)
+    view = with_normals(SceneView.of(scene, labels, ScenePrediction.ranked("s", index, probability)))
+    facts, arrays = read_back(page(view, SceneSummary.of(view)))
+    names = [entry["name"] for entry in (*facts["classes"], *facts["further"])]
+    assert [[names[c] for c in row] for row in arrays["topClass"]] == [
+        ["wall", "never"],
+        ["box", "never"],
+        ["wall", "box"],
+    ]
+    assert np.abs(arrays["topProbability"] / 255 - probability).max() <= 0.5 / 255 + 1e-6
+    assert [entry["name"] for entry in facts["further"]] == ["never"]
+
+
+def test_a_choice_of_points_knows_the_vertices_they_are() -> None:
+    view, _ = make(count=500)
+    few = view.thinned(60)
+    facts, arrays = read_back(page(few, SceneSummary.of(view)))
+    assert facts["count"] == 60 and facts["numVertices"] == 500
+    assert view.scene.rgb is not None
+    assert np.array_equal(arrays["color"], view.scene.rgb[arrays["vertex"]])
+
+
+def test_a_class_says_how_often_it_is_in_the_training_data() -> None:
+    view, _ = make()
+    facts, _ = read_back(page(replace(view, frequency=np.array([0.9, 0.1])), SceneSummary.of(view)))
+    assert {entry["name"]: entry["frequency"] for entry in facts["classes"]} == {"wall": 0.9, HOSTILE: 0.1}
+    assert facts["hasFrequency"] and not read_back(make()[1])[0]["hasFrequency"]
+
+
+def test_of_a_large_photograph_every_nth_row_and_column_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_data, "MAX_POINTS", 100)
+    height, width = 21, 40
+    rgb = np.random.default_rng(0).integers(0, 256, (height * width, 3), dtype=np.uint8)
+    raw = np.random.default_rng(1).choice(np.array([4, 9], np.int32), height * width)
+    view = SceneView.of(ImageScene("photo", height, width, rgb, raw), LABELS)
+    facts, arrays = read_back(page(view, SceneSummary.of(view)))
+    step = facts["step"]
+    assert step == 3 and facts["picture"] == [7, 14] and facts["fullWidth"] == width
+    assert np.array_equal(arrays["color"].reshape(7, 14, 3), rgb.reshape(height, width, 3)[::3, ::3])
+    names = [entry["name"] for entry in facts["classes"]]
+    shown = np.array(names)[arrays["truth"].reshape(7, 14)]
+    assert np.array_equal(shown == "wall", (raw == 4).reshape(height, width)[::3, ::3])

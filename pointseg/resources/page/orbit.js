@@ -22,6 +22,19 @@ class Orbit {
     this.fov = this.start.fov * Math.PI / 180;
   }
 
+  // The camera as six numbers, and from them.
+  numbers() {
+    return [this.azimuth, this.elevation, this.distance, ...this.target];
+  }
+
+  setNumbers(numbers) {
+    const [azimuth, elevation, distance, ...target] = numbers;
+    Object.assign(this, { azimuth, target });
+    this.elevation = Math.min(1.5533, Math.max(-1.5533, elevation));
+    this.distance = distance;
+    this.zoom(1);
+  }
+
   get back() {
     const c = Math.cos(this.elevation);
     return [c * Math.cos(this.azimuth), c * Math.sin(this.azimuth), Math.sin(this.elevation)];
@@ -80,7 +93,7 @@ class Orbit {
   get far() { return this.distance + 4 * this.extent; }
 }
 
-// Mouse and touch. `on` has move(), rest(), hover(x, y), leave(), look(x, y).
+// Mouse and touch. `on` has move(), hover(x, y), click(x, y), leave(), look(x, y).
 function listen(canvas, orbit, on) {
   const pointers = new Map();
   let moved = 0;
@@ -104,7 +117,7 @@ function listen(canvas, orbit, on) {
     moved += Math.abs(dx) + Math.abs(dy);
     if (pointers.size > 1) {
       orbit.pan(dx, dy, canvas.clientHeight);
-      if (before.spread && after.spread) orbit.zoom(before.spread / after.spread);
+      if (before.spread && after.spread) orbit.zoom(before.spread / after.spread, after.x, after.y);
     } else if (event.buttons & 6 || event.shiftKey || event.ctrlKey) orbit.pan(dx, dy, canvas.clientHeight);
     else orbit.turn(dx, dy);
     on.move();
@@ -112,16 +125,19 @@ function listen(canvas, orbit, on) {
   const release = (event) => {
     if (!pointers.delete(event.pointerId)) return;
     if (!pointers.size) canvas.classList.remove("moving");
-    if (moved < 5 && event.type === "pointerup") on.hover(event.clientX, event.clientY);
+    if (moved < 5 && event.type === "pointerup") on.click(event.clientX, event.clientY);
   };
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
-  canvas.addEventListener("pointerleave", () => { if (!pointers.size) on.leave(); });
+  // A finger leaves whenever it is lifted, and what it has tapped on is to be read after that.
+  canvas.addEventListener("pointerleave", (event) => {
+    if (!pointers.size && event.pointerType === "mouse") on.leave();
+  });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     const lines = event.deltaMode === 1 ? 30 : event.deltaMode === 2 ? 400 : 1;
-    orbit.zoom(Math.exp(event.deltaY * lines * 0.0012));
+    orbit.zoom(Math.exp(event.deltaY * lines * 0.0012), event.clientX, event.clientY);
     on.move();
   }, { passive: false });
   canvas.addEventListener("dblclick", (event) => on.look(event.clientX, event.clientY));

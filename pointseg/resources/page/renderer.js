@@ -15,7 +15,7 @@ uniform float extent, radius, focal, limit, lid;
 uniform int mode;
 uniform bool cull, backs, hasTruth, hasPrediction;
 uniform sampler2D classes;
-uniform vec3 unlabelled, correct, wrong;
+uniform vec3 unlabelled, correct, wrong, paper;
 flat out vec3 tint;
 flat out float depth;
 flat out float size;
@@ -23,31 +23,35 @@ flat out vec3 facing;
 const uint none = 65535u;
 
 vec4 entry(uint c) { return texelFetch(classes, ivec2(int(c % 256u), int(c / 256u)), 0); }
-bool shown(uint c) { return c == none ? entry(none).a > 0.5 : entry(c).a > 0.5; }
+// 0 hidden, about a half pale, 1 shown.
+float shown(uint c) { return entry(c).a; }
 vec3 colorOf(uint c) { return c == none ? unlabelled : entry(c).rgb; }
 vec3 ramp(float t) {
   vec3 low = vec3(0.55, 0.06, 0.32), middle = vec3(0.96, 0.66, 0.25), high = vec3(0.20, 0.62, 0.50);
   return t < 0.5 ? mix(low, middle, 2.0 * t) : mix(middle, high, 2.0 * t - 1.0);
 }
-bool visible() {
+float visible() {
   if (mode == 1) return shown(truth);
   if (mode == 2) return shown(predicted);
-  if (hasTruth && hasPrediction) return shown(truth) || shown(predicted);
-  return hasTruth ? shown(truth) : hasPrediction ? shown(predicted) : true;
+  if (hasTruth && hasPrediction) return max(shown(truth), shown(predicted));
+  return hasTruth ? shown(truth) : hasPrediction ? shown(predicted) : 1.0;
 }
 void main() {
   vec3 world = origin + position * extent;
   vec3 toward = eye - world;
   bool flat_ = dot(normal, normal) < 0.01;
   bool hidden = cull && ((backs && !flat_ && dot(normal, toward) < 0.0) || world.z > lid);
-  if (hidden || !visible()) {
+  float visibility = visible();
+  if (hidden || visibility < 0.25) {
     gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
     gl_PointSize = 1.0;
     return;
   }
   facing = vec3(0.0, 0.0, 1.0);
   tint = mode == 0 ? color : mode == 1 ? colorOf(truth) : mode == 2 ? colorOf(predicted)
-    : mode == 3 ? (truth == none ? unlabelled : truth == predicted ? correct : wrong) : ramp(confidence);
+    : mode == 3 ? (truth == none ? unlabelled : truth == predicted ? correct : wrong)
+    : mode == 4 ? ramp(confidence) : colorOf(hasTruth ? truth : predicted);
+  if (visibility < 0.75) tint = mix(paper, vec3(0.5), 0.2);
   if (!flat_) {
     vec3 n = normalize(normal) * sign(dot(normal, toward) + 1e-9);
     tint *= 0.70 + 0.30 * max(dot(n, lamp), 0.0) + 0.08 * max(n.z, 0.0);
@@ -115,6 +119,24 @@ void main() {
   pixel = vec4(sum / float(samples * samples), 1.0);
 }`;
 
+// The points in an order of which every beginning is an even choice of all: steps of the golden section.
+function spreadOrder(count) {
+  const divides = (a, b) => (b ? divides(b, a % b) : a === 1);
+  let step = Math.max(1, Math.round(count * 0.6180339887));
+  while (count > 1 && !divides(count, step)) step++;
+  const order = new Uint32Array(count);
+  for (let i = 1; i < count; i++) order[i] = (order[i - 1] + step) % count;
+  return order;
+}
+
+function rearranged(values, width, order) {
+  const moved = new values.constructor(values.length);
+  for (let i = 0; i < order.length; i++) {
+    for (let k = 0; k < width; k++) moved[width * i + k] = values[width * order[i] + k];
+  }
+  return moved;
+}
+
 class Renderer {
   constructor(canvas, facts, arrays) {
     const gl = canvas.getContext("webgl2", { antialias: false, alpha: false, powerPreference: "high-performance" });
@@ -148,7 +170,7 @@ class Renderer {
   }
 
   upload(arrays) {
-    const gl = this.gl, layout = gl.createVertexArray();
+    const gl = this.gl, layout = gl.createVertexArray(), order = spreadOrder(this.facts.count);
     gl.bindVertexArray(layout);
     const attributes = [
       ["position", 3, gl.UNSIGNED_SHORT, true], ["normal", 3, gl.BYTE, true], ["color", 3, gl.UNSIGNED_BYTE, true],
@@ -162,7 +184,7 @@ class Renderer {
         return;
       }
       gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
-      gl.bufferData(gl.ARRAY_BUFFER, arrays[name], gl.STATIC_DRAW);
+      gl.bufferData(gl.ARRAY_BUFFER, rearranged(arrays[name], width, order), gl.STATIC_DRAW);
       gl.enableVertexAttribArray(location);
       if (scaled) gl.vertexAttribPointer(location, width, kind, true, 0, 0);
       else gl.vertexAttribIPointer(location, width, kind, 0, 0);
@@ -171,11 +193,12 @@ class Renderer {
     return layout;
   }
 
-  // Colours of the classes, with "is shown" in alpha; entry 65535 is "no class". 256 x 256 texels.
-  setClasses(colors, shown, unlabelledShown) {
+  // Colours of the classes, with how they are drawn (HIDDEN, PALE, SHOWN) in alpha; entry 65535 is "no class".
+  // 256 x 256 texels.
+  setClasses(colors, legend) {
     const gl = this.gl, texels = new Uint8Array(256 * 256 * 4);
-    colors.forEach((color, i) => texels.set([...color, shown[i] ? 255 : 0], 4 * i));
-    texels.set([0, 0, 0, unlabelledShown ? 255 : 0], 4 * NO_CLASS);
+    colors.forEach((color, i) => texels.set([...color, legend.stateOf(i)], 4 * i));
+    texels.set([0, 0, 0, legend.stateOf(NO_CLASS)], 4 * NO_CLASS);
     gl.bindTexture(gl.TEXTURE_2D, this.classes);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 256, 256, 0, gl.RGBA, gl.UNSIGNED_BYTE, texels);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
@@ -205,9 +228,10 @@ class Renderer {
     return made;
   }
 
-  // state: orbit, mode, cull, size, paper, shift. `samples` is 1 while moving, 2 at rest.
-  draw(state, samples) {
-    const { gl, canvas, facts } = this, { orbit } = state;
+  // state: camera, mode, cull, size, paper, shift. `samples` is 1 while moving, 2 at rest. At most `limit` points
+  // are drawn, an even choice of all; as they are fewer, they are larger.
+  draw(state, samples, limit = Infinity) {
+    const { gl, canvas, facts } = this, { camera: orbit } = state, count = Math.min(facts.count, Math.ceil(limit));
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     const width = Math.max(1, Math.round(canvas.clientWidth * ratio));
     const height = Math.max(1, Math.round(canvas.clientHeight * ratio));
@@ -222,12 +246,12 @@ class Renderer {
     const { program, place } = this.points;
     gl.useProgram(program);
     const { right, up, back } = orbit.axes;
-    const floats = { extent: facts.extent, radius: facts.radius * state.size, focal, limit: this.limit, lid: facts.lid,
+    const floats = { extent: facts.extent, radius: facts.radius * state.size * Math.sqrt(facts.count / count), focal, limit: this.limit, lid: facts.lid,
       near: orbit.near, far: orbit.far };
     const vectors = { eye: orbit.eye, origin: facts.origin, right, up, forward: back.map((v) => -v),
       lamp: unit([0, 1, 2].map((i) => back[i] + 0.6 * up[i] - 0.35 * right[i])),
-      unlabelled: facts.colors.unlabelled, correct: facts.colors.correct, wrong: facts.colors.wrong };
-    const switches = { mode: state.mode, cull: state.cull, backs: facts.canCull, hasTruth: facts.hasTruth,
+      unlabelled: facts.colors.unlabelled, correct: facts.colors.correct, wrong: facts.colors.wrong, paper: state.paper };
+    const switches = { mode: MODES.findIndex((mode) => mode.key === state.mode), cull: state.cull, backs: facts.canCull, hasTruth: facts.hasTruth,
       hasPrediction: facts.hasPrediction, classes: 0 };
     for (const [name, value] of Object.entries(floats)) gl.uniform1f(place(name), value);
     for (const [name, value] of Object.entries(vectors)) gl.uniform3fv(place(name), value);
@@ -236,8 +260,13 @@ class Renderer {
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.classes);
     gl.bindVertexArray(this.layout);
-    gl.drawArrays(gl.POINTS, 0, facts.count);
+    gl.drawArrays(gl.POINTS, 0, count);
     this.finish(target, state, samples, ratio, width, height);
+  }
+
+  // Wait until what was drawn is there.
+  settle() {
+    this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4));
   }
 
   finish(target, state, samples, ratio, width, height) {
@@ -254,8 +283,8 @@ class Renderer {
     gl.uniform1i(place("depths"), 1);
     gl.uniform1i(place("samples"), samples);
     gl.uniform1f(place("reach"), ratio * samples);
-    gl.uniform1f(place("near"), state.orbit.near);
-    gl.uniform1f(place("far"), state.orbit.far);
+    gl.uniform1f(place("near"), state.camera.near);
+    gl.uniform1f(place("far"), state.camera.far);
     gl.uniform3fv(place("paper"), state.paper);
     gl.bindVertexArray(this.empty);
     gl.drawArrays(gl.TRIANGLES, 0, 3);

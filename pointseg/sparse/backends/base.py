@@ -66,6 +66,18 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class PlanningBackend(Backend, Protocol):
+    """An engine that can make ahead what it needs of a kernel map, such as in another thread.
+
+    The others make it in the first convolution.
+    """
+
+    def plan(self, kernel_map: KernelMap) -> None:
+        """Leave in the map what a convolution over it will look for."""
+        ...
+
+
+@runtime_checkable
 class JoiningBackend(Backend, Protocol):
     """An engine that reads two feature tensors as if their channels lay side by side in one.
 

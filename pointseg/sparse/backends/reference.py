@@ -24,6 +24,9 @@ class ReferenceBackend:
     def unavailable(self, device: torch.device) -> str | None:
         return None
 
+    def plan(self, kernel_map: KernelMap) -> None:
+        _ = kernel_map.pairs
+
     def forward(
         self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
     ) -> Tensor:

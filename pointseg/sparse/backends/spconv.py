@@ -34,6 +34,10 @@ class SpconvBackend:
             return "the spconv that is installed has no CUDA kernels; `pip install spconv-cu126` or the like"
         return None if device.type in ("cpu", "cuda") else f"it has no kernels for {device.type}"
 
+    def plan(self, kernel_map: KernelMap) -> None:
+        if kernel_map.num_pairs:
+            _plan(kernel_map)
+
     def forward(
         self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
     ) -> Tensor:

@@ -43,6 +43,9 @@ class SpconvTritonBackend:
             return "TRITON_INTERPRET is set, which runs kernels on the CPU, very slowly, for tests"
         return None
 
+    def plan(self, kernel_map: KernelMap) -> None:
+        _plan(kernel_map)
+
     def forward(
         self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
     ) -> Tensor:

@@ -96,6 +96,9 @@ def quick_reference_engine():
         )
 
     def convolve(self, parts, weights, kernel_map, epilogue):
+        # On the host, where a proof of an engine computes what it compares with.
+        if not isinstance(parts[0], CudaTensor):
+            return real_convolve(self, parts, weights, kernel_map, epilogue)
         device, plan = parts[0].device, bare_map(kernel_map)
         with _without_modes():
             out = real_convolve(self, bare(parts), bare(tuple(weights)), plan, None)
@@ -103,6 +106,8 @@ def quick_reference_engine():
         return out if epilogue is None else epilogue.apply(out)
 
     def backward(self, grad, features, weight, kernel_map, **needs):
+        if not isinstance(grad, CudaTensor):
+            return real_backward(self, grad, features, weight, kernel_map, **needs)
         device, plan = grad.device, bare_map(kernel_map)
         with _without_modes():
             grads = real_backward(self, bare(grad), bare(features), bare(weight), plan, **needs)

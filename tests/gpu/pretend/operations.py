@@ -51,6 +51,14 @@ _TAKES_SCALARS = {
     "atan2", "addcmul", "addcdiv", "lshift", "rshift", "__lshift__", "__rshift__", "bitwise_left_shift",
     "bitwise_right_shift", "xlogy", "fmax", "fmin", "hypot", "clamp_min", "clamp_max", "clamp", "lerp",
 }  # fmt: skip
+#: What CUDA refuses under torch.use_deterministic_algorithms, by its documentation.
+_WITHOUT_ONE_ORDER = {
+    "_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward", "adaptive_max_pool2d_backward",
+    "avg_pool3d_backward", "grid_sampler_2d_backward", "grid_sampler_3d_backward", "histc", "max_unpool2d",
+    "max_unpool3d", "nll_loss2d_forward", "put", "put_", "reflection_pad1d_backward",
+    "reflection_pad2d_backward", "reflection_pad3d_backward", "upsample_bicubic2d_backward",
+    "upsample_bilinear2d_backward", "upsample_linear1d_backward", "upsample_trilinear3d_backward",
+}  # fmt: skip
 _COPIES = {"_to_copy", "copy_", "_copy_from", "_copy_from_and_resize", "copy"}
 
 
@@ -71,6 +79,7 @@ def dispatch(func, args, kwargs):
         if made is not NotImplemented:
             return made
     device = _common_device(name, func, flat, args, ours, asked if to_cuda else None)
+    _refuse_without_one_order(name, func, args)
     generator = kwargs.get("generator")
     if generator is not None and generator.device.type != "cuda":
         raise RuntimeError(f"Expected a 'cuda' device type for generator but found '{generator.device.type}'")
@@ -192,6 +201,13 @@ def _refuse(func, one, other):
         f"Expected all tensors to be on the same device, but found at least two devices, {one} and {other}! "
         f"({func} at {place()})"
     )
+
+
+def _refuse_without_one_order(name, func, args):
+    if torch.are_deterministic_algorithms_enabled() and (
+        name in _WITHOUT_ONE_ORDER or (name == "cumsum" and args[0].is_floating_point())
+    ):
+        raise RuntimeError(f"{func} does not have a deterministic implementation ({place()})")
 
 
 def _count_waits(name, func, args, kwargs, ours, flat, device):

@@ -44,6 +44,9 @@ class TritonBackend:
             return "it needs a GPU of compute capability 8.0 (Ampere) or newer"
         return None
 
+    def plan(self, kernel_map: KernelMap) -> None:
+        tap_table(kernel_map)
+
     def forward(
         self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
     ) -> Tensor:
