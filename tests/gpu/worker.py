@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[i]) for i in (0, 2)] + [str(Path(__file__).parents[2] / "scripts")]
 FOLDER, GROUPS = Path(sys.argv[1]), sys.argv[2:]
 #: Kernels of Triton run in its interpreter, or not at all: which, is settled when they are loaded.
-INTERPRETED = GROUPS == ["triton", "gpu_check"]
+INTERPRETED = GROUPS[0] == "triton"
 os.environ |= {"TRITON_INTERPRET": "1" if INTERPRETED else "0", "POINTSEG_CACHE": str(FOLDER / "cache")}
 os.environ |= {"XDG_CACHE_HOME": str(FOLDER / "cache")}
 
@@ -94,9 +94,21 @@ def told(name, action, *, races=True):
     print(json.dumps(line), flush=True)
 
 
-def methods():
+#: One for each way: a projection and moments, a running state, draws by the host, sorting, gradients that are
+#: summed up, a classifier of its own, noise, scenes that are pasted into, heads of their own, neighbours.
+SOME_METHODS = (
+    *("ceco", "dropclass", "tilted", "pat", "lovasz", "top_k", "seesaw", "eqlv2", "region_classifier"),
+    *("blv", "auc", "paste", "etf", "ldam_drw", "cac", "boundary_cb", "crt"),
+)
+
+
+def some_methods():
+    methods(SOME_METHODS)
+
+
+def methods(chosen=None):
     """Each method alone, and all of the house together; what combines others is nothing new to a device."""
-    for method in shipped("method"):
+    for method in chosen or shipped("method"):
         if method.startswith(("ceco_", "pat_", "tilted_", "all_")):
             continue
         # And in one order, where an operation without one is refused.
