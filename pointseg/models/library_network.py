@@ -100,7 +100,7 @@ class LibraryNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, D, H / stride, W / stride).
 
-        Raises: see :meth:`prepared`.
+        Raises: see :meth:`in_range`.
         """
         return self.features(self.in_range(images))
 
