@@ -95,11 +95,40 @@ class ScenePrediction:
         name: name of the scene.
         train_index: (P,) int64 most probable class.
         confidence: (P,) float32 its probability, averaged over the test-time views.
+        top_index: (P, n) int64 the n most probable classes, the first one first; None unless asked for.
+        top_probability: (P, n) float32 their probabilities.
     """
 
     name: str
     train_index: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
+    top_index: npt.NDArray[np.int64] | None = None
+    top_probability: npt.NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"ScenePrediction({self.name!r}, {len(self.train_index)} vertices)"
+
+    @classmethod
+    def ranked(
+        cls, name: str, index: npt.NDArray[np.int64], probability: npt.NDArray[np.float32]
+    ) -> ScenePrediction:
+        """That of the (P, n) most probable classes and their probabilities, the most probable one first."""
+        first, confidence = np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(probability[:, 0])
+        if index.shape[1] < 2:
+            return cls(name, first, confidence)
+        return cls(name, first, confidence, index, probability)
+
+
+def most_probable(probabilities: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Values and indices, (N, n), of the largest of (N, K) values in each row, n = min(count, K); falling.
+
+    The first is the one that ``max`` finds, also where several are equal, so that a prediction does not
+    depend on how many classes were asked for.
+    """
+    best, winner = probabilities.max(dim=1, keepdim=True)
+    if count < 2 or probabilities.shape[1] < 2:
+        return best, winner
+    marked = probabilities.scatter(1, winner, float("inf"))
+    values, indices = marked.topk(min(count, probabilities.shape[1]), dim=1)
+    values[:, :1] = best
+    return values, indices

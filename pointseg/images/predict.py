@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.core.image import ImageScene
-from pointseg.core.prediction import ScenePrediction
+from pointseg.core.prediction import ScenePrediction, most_probable
 
 if TYPE_CHECKING:
     from pointseg.images.pipeline import ImagePipeline
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, pipeline: ImagePipeline, image: ImageScene, *, views: int) -> ScenePrediction:
+def predict(
+    network: nn.Module, pipeline: ImagePipeline, image: ImageScene, *, views: int, top: int = 1
+) -> ScenePrediction:
     """Class and confidence of every pixel, in reading order.
 
     Args:
@@ -23,6 +25,7 @@ def predict(network: nn.Module, pipeline: ImagePipeline, image: ImageScene, *, v
         pipeline: makes the batches, in windows where it slides.
         image: the image.
         views: test-time views whose probabilities are summed pixel by pixel.
+        top: from 2 on, this many most probable classes of every pixel are given too.
     """
     total: Tensor | None = None
     uploaded = pipeline.upload(image)
@@ -32,5 +35,5 @@ def predict(network: nn.Module, pipeline: ImagePipeline, image: ImageScene, *, v
         pixels = pipeline.to_pixels(probabilities, batch, image, view)
         total = pixels if total is None else total.add_(pixels)
     assert total is not None
-    best, winner = total.flatten(1).max(dim=0)
-    return ScenePrediction(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())
+    best, winner = most_probable(total.flatten(1).T, top)
+    return ScenePrediction.ranked(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())

@@ -25,6 +25,7 @@ def predict_scenes(
     *,
     views: int = 1,
     max_tile_points: int | None = None,
+    top: int = 1,
 ) -> Iterator[ScenePrediction]:
     """Predict every vertex of every scene in file order, or every pixel of every image in reading order.
 
@@ -40,6 +41,7 @@ def predict_scenes(
         views: test-time views, 1 (the scene as it stands) to 8.
         max_tile_points: scans with more vertices are cut into tiles of at most this many vertices, context
             included; None never cuts.
+        top: from 2 on, each prediction also has this many most probable classes.
 
     Raises:
         ValueError: if ``views`` or ``max_tile_points`` is out of range, or for a scene that the pipeline
@@ -50,7 +52,9 @@ def predict_scenes(
         raise ValueError(f"max_tile_points must be at least 1; got {max_tile_points}.")
     for scene in scenes:
         with evaluation_mode(segmenter):
-            prediction = pipeline.predict(segmenter, scene, views=views, max_tile_points=max_tile_points)
+            prediction = pipeline.predict(
+                segmenter, scene, views=views, max_tile_points=max_tile_points, top=top
+            )
         yield prediction
 
 
@@ -60,6 +64,7 @@ def predict_scene(
     *,
     views: int = 1,
     max_tile_points: int | None = None,
+    top: int = 1,
 ) -> ScenePrediction:
     """Predict one scene or image, or one file of it; what is doubtful about a file becomes a warning.
 
@@ -73,9 +78,10 @@ def predict_scene(
         member: Member = file.scene
     else:
         member = scene
-    return next(
-        predict_scenes(run.segmenter, run.pipeline, [member], views=views, max_tile_points=max_tile_points)
+    found = predict_scenes(
+        run.segmenter, run.pipeline, [member], views=views, max_tile_points=max_tile_points, top=top
     )
+    return next(found)
 
 
 def check_views(views: int | None) -> None:

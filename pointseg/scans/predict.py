@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pointseg.core.prediction import ScenePrediction
+from pointseg.core.prediction import ScenePrediction, most_probable
 from pointseg.core.scene import Scene
 from pointseg.scans.tiles import select_vertices, split_into_tiles
 
@@ -23,7 +24,13 @@ CONTEXT_VOXELS = 100
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module, pipeline: ScenePipeline, scene: Scene, *, views: int, max_tile_points: int | None
+    network: nn.Module,
+    pipeline: ScenePipeline,
+    scene: Scene,
+    *,
+    views: int,
+    max_tile_points: int | None,
+    top: int = 1,
 ) -> ScenePrediction:
     """Class and confidence of every vertex, in file order.
 
@@ -33,25 +40,31 @@ def predict(
         scene: the scene.
         views: test-time views whose probabilities are summed vertex by vertex.
         max_tile_points: a scene with more vertices is cut into tiles of at most this many, context included.
+        top: from 2 on, this many most probable classes of every vertex are given too.
 
     Raises:
         ValueError: for a scene that the pipeline refuses.
     """
-    train_index = np.empty(scene.num_vertices, dtype=np.int64)
-    confidence = np.empty(scene.num_vertices, dtype=np.float32)
+    index: npt.NDArray[np.int64] | None = None
+    probability: npt.NDArray[np.float32] | None = None
     margin_m = CONTEXT_VOXELS * pipeline.voxel_size_m
     for tile in split_into_tiles(scene.xyz_m, max_tile_points, margin_m):
         part = scene if tile.is_whole else select_vertices(scene, tile.vertices)
-        probability, winner = _predict_vertices(network, pipeline, part, views)
-        train_index[tile.core] = winner[: tile.num_core].cpu().numpy()
-        confidence[tile.core] = probability[: tile.num_core].cpu().numpy()
-    return ScenePrediction(scene.name, train_index, confidence)
+        values, classes = _predict_vertices(network, pipeline, part, views, top)
+        if index is None or probability is None:
+            index = np.empty((scene.num_vertices, classes.shape[1]), dtype=np.int64)
+            probability = np.empty(index.shape, dtype=np.float32)
+        index[tile.core] = classes[: tile.num_core].cpu().numpy()
+        probability[tile.core] = values[: tile.num_core].cpu().numpy()
+    if index is None or probability is None:
+        index, probability = np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)
+    return ScenePrediction.ranked(scene.name, index, probability)
 
 
 def _predict_vertices(
-    network: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int
+    network: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int, top: int
 ) -> tuple[Tensor, Tensor]:
-    """Mean probability over the views (P,) and train index (P,) of the most probable class of each vertex."""
+    """(P, top) mean probabilities over the views and train indices of the most probable classes."""
     total: Tensor | None = None
     cloud = pipeline.upload(scene)
     for view in range(views):
@@ -60,7 +73,7 @@ def _predict_vertices(
         # In float32 whatever the network computes in: in bfloat16, of three digits, classes would tie.
         probabilities = network(batch).logits.float().softmax(dim=1)
         if views == 1:
-            best, winner = probabilities.max(dim=1)
+            best, winner = most_probable(probabilities, top)
             return best[batch.inverse], winner[batch.inverse]
         if total is None:
             total = probabilities.new_zeros(scene.num_vertices, probabilities.shape[1])
@@ -69,5 +82,5 @@ def _predict_vertices(
             rows = slice(start, start + GATHER_ROWS)
             total[rows] += probabilities[batch.inverse[rows]]
     assert total is not None
-    best, winner = total.max(dim=1)
+    best, winner = most_probable(total, top)
     return best / views, winner
