@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from rich.console import Console
 from rich.markup import escape
 
@@ -155,10 +156,9 @@ def _read(trained: TrainedRun, source: Path, options: LabelOptions) -> DataFile:
 
 
 def _reason(error: Exception) -> str | None:
-    """Why a file cannot be labelled; None for what would meet every file (a full disk), and faults of ours."""
-    if isinstance(error, MemoryError) or "OutOfMemoryError" in {
-        kind.__name__ for kind in type(error).__mro__
-    }:
+    """Why a file cannot be labelled; None for what meets every file (a full disk), and faults of ours."""
+    # torch's error of a full GPU is no MemoryError.
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "out of memory; lower --max-points, or choose --device cpu"
     return str(error) if isinstance(error, ValueError) else None
 

@@ -1,4 +1,4 @@
-"""Which files a command means: names, folders and patterns -> files, each with its name in the output folder."""
+"""Which files a command means: names, folders and patterns -> files, each with its output."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def find_jobs(sources: Sequence[Path], output: Path, kind: Kind) -> tuple[list[J
     for source in sources:
         if _is_pattern(source):
             base = _base_of(source)
-            files = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]
+            files = sorted(base.glob(str(source.relative_to(base))))
         elif source.is_dir():
             base = source
             files = sorted(source.rglob("*"))
@@ -110,7 +110,8 @@ def _check_outputs(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.output.resolve() in inputs:
             raise ValueError(
-                f"{job.output}: this is a file to read, which would be lost; choose another folder for the output."
+                f"{job.output}: this is a file to read, which would be lost; choose another folder for the "
+                "output."
             )
         other = first.setdefault(job.output, job.source)
         if other != job.source:
