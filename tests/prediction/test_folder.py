@@ -1,4 +1,4 @@
-"""pointseg predict on many files: each in its format, what is done is left, and a broken one stops no other."""
+"""pointseg predict on many files: each in its format, what is done is left, a broken one stops no other."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def test_what_is_done_is_left_and_what_is_newer_or_missing_is_made(
     assert predict(trained_run, clouds, "-o", out).exit_code == 0
     before = {f: (f.stat().st_mtime_ns, f.stat().st_ino) for f in out.rglob("*") if f.is_file()}
     (out / "b.npz").unlink()
-    now = os.stat(out / "a.ply").st_mtime_ns + 1
+    now = (out / "a.ply").stat().st_mtime_ns + 1
     os.utime(clouds / "a.ply", ns=(now, now))
     result = predict(trained_run, clouds, "-o", out)
     assert result.exit_code == 0 and "2 of 4 are done already" in said(result)
