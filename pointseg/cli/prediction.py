@@ -14,14 +14,36 @@ from pointseg.cli.options import Amp, Checkpoint, ConfiguredViews, Data, Device,
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
-    cloud: Annotated[Path, typer.Argument(help="PLY, NPZ, LAS or LAZ file, with or without colours.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The labelled PLY file to write.")],
+    cloud: Annotated[
+        list[Path],
+        typer.Argument(
+            help="File to label (PLY, NPZ, LAS, LAZ, PCD, a table of text; an image), or files, folders and "
+            "patterns in quotes."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The labelled file to write; of several files the folder.")
+    ],
     views: Views = 1,
     max_points: Annotated[
         int, typer.Option(min=1000, help="Larger clouds are predicted in tiles of this many points.")
     ] = 600_000,
     keep_colors: Annotated[
-        bool, typer.Option("--keep-colors", help="Write the colours of the file, not of the classes.")
+        bool | None,
+        typer.Option(
+            "--keep-colors/--class-colors",
+            help="Colours of a PLY: those of the file (usual in a folder) or of the classes (usual for one).",
+        ),
+    ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(help="More to write, with commas: confidence,entropy,margin,top5,probabilities."),
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Less probable classes (0..1) are left unclassified.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="In a folder: label anew what is there already.")
     ] = False,
     checkpoint: Checkpoint = "best",
     device: Device = "auto",
@@ -31,18 +53,41 @@ def predict(
         str | None, typer.Option(help="Unit of the positions: m, cm, mm, km, ft, us-ft or in.")
     ] = None,
 ) -> None:
-    """Label any cloud of points with a trained run."""
+    """Label clouds of points, or images, with a trained run; exit code 1 if one of several files failed."""
     from rich.console import Console
 
     from pointseg.prediction.file import predict_file
+    from pointseg.prediction.folder import predict_folder
+    from pointseg.prediction.sources import names_one_file
 
-    predict_file(
+    if names_one_file(cloud, output):
+        predict_file(
+            run,
+            cloud[0],
+            output,
+            views=views,
+            max_points=max_points,
+            keep_colors=bool(keep_colors),
+            save=save,
+            min_confidence=min_confidence,
+            checkpoint=checkpoint,
+            device=device,
+            engine=engine,
+            amp=amp,
+            unit=unit,
+            console=Console(),
+        )
+        return
+    result = predict_folder(
         run,
         cloud,
         output,
         views=views,
         max_points=max_points,
         keep_colors=keep_colors,
+        save=save,
+        min_confidence=min_confidence,
+        overwrite=overwrite,
         checkpoint=checkpoint,
         device=device,
         engine=engine,
@@ -50,6 +95,8 @@ def predict(
         unit=unit,
         console=Console(),
     )
+    if result.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -122,6 +122,11 @@ class LabelSpace:
         """(K, 3) uint8 colours by train index."""
         return np.asarray(self.colors, dtype=np.uint8)
 
+    def paint(self, train_index: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+        """(..., 3) colours of train indices; black for IGNORE."""
+        table = np.concatenate([self.color_table, np.zeros((1, 3), np.uint8)])
+        return table[np.where(train_index == IGNORE, self.num_classes, train_index)]
+
     def palette(self) -> list[int]:
         """The colours by raw id for PNG files of one byte a pixel: 768 numbers, black where no class is.
 

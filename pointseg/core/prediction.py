@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pointseg.core.rows import Branch
+from pointseg.core.rows import IGNORE, Branch
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class ScenePrediction:
 
     Args:
         name: name of the scene.
-        train_index: (P,) int64 most probable class.
+        train_index: (P,) int64 most probable class; IGNORE where it was asked for and is not probable enough.
         confidence: (P,) float32 its probability, averaged over the test-time views.
         top_index: (P, n) int64 the n most probable classes, the first one first; None unless asked for.
         top_probability: (P, n) float32 their probabilities.
@@ -124,6 +124,16 @@ class ScenePrediction:
 
     def __repr__(self) -> str:
         return f"ScenePrediction({self.name!r}, {len(self.train_index)} vertices)"
+
+    def above(self, confidence: float) -> ScenePrediction:
+        """The same, with IGNORE where the most probable class is less probable than this."""
+        sure = self.confidence >= confidence
+        return replace(self, train_index=np.where(sure, self.train_index, IGNORE))
+
+    @property
+    def has_unclassified(self) -> bool:
+        """Whether a row was left without a class."""
+        return bool((self.train_index == IGNORE).any())
 
     @classmethod
     def ranked(

@@ -85,9 +85,26 @@ class DataFile(Protocol):
     def remarks(self) -> tuple[str, ...]: ...
 
     def write_labelled(
-        self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool
+        self,
+        path: Path,
+        prediction: ScenePrediction,
+        label_space: LabelSpace,
+        *,
+        keep_colors: bool,
+        save: Sequence[str] = (),
     ) -> None:
-        """Write the file with the predicted classes."""
+        """Write the file with the predicted classes, and what else is to be saved of the prediction.
+
+        Args:
+            path: the file to write, of one of the suffixes that :meth:`Kind.labelled_suffixes` names.
+            prediction: for its rows.
+            label_space: the classes.
+            keep_colors: whether the file's own colours stay where those of the classes could be.
+            save: names of :data:`pointseg.core.extras.EXTRAS`.
+
+        Raises:
+            ValueError: if a file of that format cannot hold it.
+        """
         ...
 
 
@@ -129,14 +146,14 @@ class Kind(Config):
     Attributes:
         kind: what it is called; networks say which kind they are for.
         file_suffixes: what files of single members end with.
-        labelled_suffix: what a labelled file ends with.
+        keeps_more: whether a labelled file has room for the member's own colours and for further numbers.
         checker: the class that checks submissions, a :class:`SubmissionChecker`.
         more_rows: the setting that gives the deepest level of a network more rows, for messages.
     """
 
     kind: ClassVar[str]
     file_suffixes: ClassVar[tuple[str, ...]]
-    labelled_suffix: ClassVar[str]
+    keeps_more: ClassVar[bool]
     checker: ClassVar[Any]
     more_rows: ClassVar[str]
 
@@ -207,6 +224,10 @@ class Kind(Config):
             FileNotFoundError: if there is none.
             ValueError: if it cannot be read, or a unit is given and nothing has one.
         """
+
+    @abstractmethod
+    def labelled_suffixes(self, source: Path) -> tuple[str, ...]:
+        """What a file with the predicted classes of this one may end with, the usual one first."""
 
     @abstractmethod
     def write_submission(

@@ -54,3 +54,22 @@ def check_las_header(path: Path) -> None:
                 f"its header announces {num_extended:,} records behind the points, at byte {start:,}, but "
                 f"the file ends after {size:,}; it was cut"
             )
+
+
+def variable_length_records(path: Path) -> list[tuple[str, int, str, bytes]]:
+    """User, number, description and content of each record before the points, as they stand in the file.
+
+    For files whose header has been checked.
+    """
+    found = []
+    with path.open("rb") as handle:
+        header_bytes, _, num_records = struct.unpack_from("<HII", handle.read(_MIN_BYTES), _SIZES)
+        handle.seek(header_bytes)
+        for _ in range(num_records):
+            _, user, number, length, text = struct.unpack("<H16sHH32s", handle.read(_VLR_BYTES))
+            found.append((_until_zero(user), number, _until_zero(text), handle.read(length)))
+    return found
+
+
+def _until_zero(text: bytes) -> str:
+    return text.partition(b"\0")[0].decode("ascii", "replace").replace("\ufffd", "?")

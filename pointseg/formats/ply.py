@@ -6,7 +6,7 @@ Vertex order is the contract for labels and submissions, so nothing here merges,
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def read_ply(
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file.")
     try:
-        data, rest = _parse(path)
+        data, rest = parse_ply(path)
         if "vertex" not in data:
             raise ValueError("it has no element 'vertex'; expected a cloud or mesh with x, y, z")
         return _cloud_of(data, rest, double=double, label_name=label_name, want_labels=want_labels)
@@ -94,8 +94,8 @@ def read_ply(
         raise unreadable(path, "PLY", str(error) or type(error).__name__) from None
 
 
-def _parse(path: Path) -> tuple[PlyData, Remarks]:
-    """The rows, and what lies behind them."""
+def parse_ply(path: Path) -> tuple[PlyData, Remarks]:
+    """The rows of a file, and remarks on what lies behind them; what plyfile raises where it is broken."""
     header = PlyHeader.read(path)
     # Telling plyfile that faces are triangles lets it map the block instead of looping over it: 200x quicker.
     triangles = {"face": dict.fromkeys(FACE_LIST_NAMES, 3)}
@@ -220,6 +220,7 @@ def write_ply(
     label: npt.NDArray[np.integer] | None = None,
     instance: npt.NDArray[np.integer] | None = None,
     confidence: npt.NDArray[np.floating] | None = None,
+    further: Mapping[str, npt.NDArray[Any]] | None = None,
     faces: npt.NDArray[np.integer] | None = None,
     comment: str = "pointseg",
 ) -> None:
@@ -230,6 +231,7 @@ def write_ply(
         xyz: (P, 3) positions; float64 stays double, everything else is written as float.
         rgb, normal, label, instance: (P, 3), (P, 3), (P,), (P,) or None; labels are written as int.
         confidence: (P,) probability of the label, written as float, or None.
+        further: name -> (P,) of any type that PLY has.
         faces: (F, 3) vertex indices or None.
         comment: one header comment.
 
@@ -245,6 +247,7 @@ def write_ply(
         (("label",), "i4", label),
         (("instance_id",), "i4", instance),
         (("confidence",), "f4", confidence),
+        *(((name,), values.dtype.str[1:], values) for name, values in (further or {}).items()),
     ]
     _write_blocks(Path(path), columns, faces, comment)
 

@@ -51,7 +51,7 @@ class ImageData(Kind):
 
     kind: ClassVar[str] = "images"
     file_suffixes: ClassVar[tuple[str, ...]] = IMAGE_SUFFIXES
-    labelled_suffix: ClassVar[str] = ".png"
+    keeps_more: ClassVar[bool] = False
     checker: ClassVar[Any] = ImageSubmission
     more_rows: ClassVar[str] = "a larger data.size"
 
@@ -135,6 +135,10 @@ class ImageData(Kind):
         if unit is not None:
             raise ValueError(f"{path}: the pixels of an image have no unit; leave out --unit {unit}.")
         return ImageFile.read(path)
+
+    def labelled_suffixes(self, source: Path) -> tuple[str, ...]:
+        """A PNG, whatever the photograph is."""
+        return (".png",)
 
     def write_submission(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -48,13 +49,21 @@ class ImageFile:
         return cls(scene, () if doubt is None else (doubt,))
 
     def write_labelled(
-        self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool
+        self,
+        path: Path,
+        prediction: ScenePrediction,
+        label_space: LabelSpace,
+        *,
+        keep_colors: bool,
+        save: Sequence[str] = (),
     ) -> None:
         """A PNG of raw ids, see :func:`write_class_image`.
 
         Raises:
-            ValueError: if the colours of the photograph are asked for.
+            ValueError: if the colours of the photograph, or numbers beside the classes, are asked for.
         """
+        if save:
+            raise ValueError(f"{path}: a PNG of classes has no room for {', '.join(save)}; leave out --save.")
         if keep_colors:
             raise ValueError(f"{path}: a PNG of classes has no room for the colours of the photograph.")
         write_class_image(path, self.scene, prediction, label_space)
@@ -63,11 +72,11 @@ class ImageFile:
 def write_class_image(
     path: Path, image: ImageScene, prediction: ScenePrediction, label_space: LabelSpace
 ) -> None:
-    """A PNG of raw ids with the class colours as its palette; of colours alone where an id exceeds 255."""
+    """A PNG of raw ids with the class colours as its palette; of colours alone where an id is no byte."""
     raw = label_space.decode(prediction.train_index).reshape(image.height, image.width)
-    if min(label_space.raw_ids) < 0 or max(label_space.raw_ids) > 255:
-        colors = label_space.color_table[prediction.train_index]
-        picture = Image.fromarray(image.as_picture(colors))
+    ids = [*label_space.raw_ids, *([label_space.unlabelled_raw_id] if prediction.has_unclassified else [])]
+    if min(ids) < 0 or max(ids) > 255:
+        picture = Image.fromarray(image.as_picture(label_space.paint(prediction.train_index)))
     else:
         picture = Image.fromarray(raw.astype(np.uint8))
         picture.putpalette(label_space.palette())

@@ -19,6 +19,7 @@ from pointseg.formats.submission import SubmissionCheck
 from pointseg.scans.checker import ScanSubmission, check_by_rules
 from pointseg.scans.features import COLOR_SCALES, FeatureName, check_scene_has
 from pointseg.scans.file import CloudFile, read_for_network
+from pointseg.scans.labelled import labelled_suffixes
 from pointseg.scans.paste import InstancePaster, PasteConfig
 from pointseg.scans.pipeline import ScenePipeline, split_at_voxelize
 from pointseg.scans.store import Store
@@ -39,7 +40,7 @@ class StoreData(Kind):
 
     kind: ClassVar[str] = "scans"
     file_suffixes: ClassVar[tuple[str, ...]] = CLOUD_SUFFIXES
-    labelled_suffix: ClassVar[str] = ".ply"
+    keeps_more: ClassVar[bool] = True
     checker: ClassVar[Any] = ScanSubmission
     more_rows: ClassVar[str] = "a smaller data.voxel_size_m"
 
@@ -106,8 +107,12 @@ class StoreData(Kind):
         )
 
     def read_file(self, path: Path, *, unit: str | None = None, want_labels: bool = False) -> CloudFile:
-        """A PLY, NPZ, LAS or LAZ file, with normals if the network wants to see them."""
+        """A file of CLOUD_SUFFIXES, with normals if the network wants to see them."""
         return read_for_network(path, self.features, self.voxel_size_m, want_labels=want_labels, unit=unit)
+
+    def labelled_suffixes(self, source: Path) -> tuple[str, ...]:
+        """See :func:`pointseg.scans.labelled.labelled_suffixes`."""
+        return labelled_suffixes(source)
 
     def write_submission(
         self,

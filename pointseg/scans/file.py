@@ -16,8 +16,9 @@ from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
 from pointseg.formats.cloud_doubts import doubts, voxel_doubts
 from pointseg.formats.clouds import estimate_normals, finite_positions, in_metres, read_cloud, to_local
-from pointseg.formats.ply import PlyCloud, unit_rows, vertex_normals, write_ply
+from pointseg.formats.ply import PlyCloud, unit_rows, vertex_normals
 from pointseg.scans.features import COLOR_SCALES
+from pointseg.scans.labelled import write_labelled
 
 #: Single points without a face have no normal, in meshes of every tool; more than this share is a fault.
 _MAX_VOID = 0.05
@@ -34,6 +35,7 @@ class CloudFile:
         remarks: what is doubtful about the file, for people.
         unused: names of what else its points have.
         has_made_normals: whether the normals were made from neighbouring points.
+        source: the file, or None.
     """
 
     unit: ClassVar[str] = "points"
@@ -44,6 +46,7 @@ class CloudFile:
     remarks: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     has_made_normals: bool = False
+    source: Path | None = None
 
     @property
     def written_xyz(self) -> npt.NDArray[np.float32] | npt.NDArray[np.float64]:
@@ -52,23 +55,16 @@ class CloudFile:
         return single if np.array_equal(single, self.xyz) else self.xyz
 
     def write_labelled(
-        self, path: Path, prediction: ScenePrediction, label_space: LabelSpace, *, keep_colors: bool
+        self,
+        path: Path,
+        prediction: ScenePrediction,
+        label_space: LabelSpace,
+        *,
+        keep_colors: bool,
+        save: Sequence[str] = (),
     ) -> None:
-        """A PLY of the points in their order and, of a mesh, its faces.
-
-        Properties are x y z, red green blue (of the classes, or the file's own with ``keep_colors`` where it
-        has them), label (raw id) and confidence (0..1).
-        """
-        own_colors = keep_colors and self.scene.rgb is not None
-        write_ply(
-            path,
-            self.written_xyz,
-            rgb=self.scene.rgb if own_colors else label_space.color_table[prediction.train_index],
-            label=label_space.decode(prediction.train_index),
-            confidence=prediction.confidence,
-            faces=self.faces,
-            comment=f"labels: raw ids of {label_space.name}".encode("ascii", "replace").decode("ascii"),
-        )
+        """See :func:`pointseg.scans.labelled.write_labelled`."""
+        write_labelled(self, path, prediction, label_space, keep_colors=keep_colors, save=save)
 
 
 def read_cloud_file(
@@ -109,7 +105,7 @@ def read_cloud_file(
         normal = estimate_normals(local) if cloud.faces is None else vertex_normals(local, cloud.faces)
     scene = Scene(path.stem, local, cloud.rgb, normal, cloud.label, cloud.instance, offset)
     is_made = is_made and cloud.faces is None
-    return CloudFile(scene, xyz, cloud.faces, tuple(remarks), cloud.unused, is_made)
+    return CloudFile(scene, xyz, cloud.faces, tuple(remarks), cloud.unused, is_made, path)
 
 
 def _given_normals(cloud: PlyCloud) -> npt.NDArray[np.float32] | None:

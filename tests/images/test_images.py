@@ -169,10 +169,18 @@ def test_it_learns_and_every_verb_takes_the_run(folder: Path, tmp_path: Path) ->
     refused = [
         ([str(folder / "room.ply")], "was trained on images and cannot read .ply"),
         ([str(folder / "images" / "5.jpg"), "--keep-colors"], "no room for the colours"),
+        ([str(folder / "images" / "5.jpg"), "--save", "margin"], "no room for margin; leave out --save"),
     ]
     for arguments, words in refused:
         answer = call(app, ["predict", str(run), *arguments, "-o", str(out)])
         assert answer.exit_code == 2 and words in answer.output
+    some = [str(folder / "images" / f"{i}.jpg") for i in (4, 5)]
+    sure = ["-o", str(tmp_path / "all"), "--min-confidence", "0.99"]
+    assert call(app, ["predict", str(run), *some, *sure]).exit_code == 0
+    with Image.open(tmp_path / "all" / "5.png") as picture, Image.open(out) as before:
+        unlabelled = load_run(run).label_space.unlabelled_raw_id
+        left_out = np.array(picture) == unlabelled
+        assert left_out.any() and np.array_equal(np.array(picture)[~left_out], np.array(before)[~left_out])
     shown = call(app, ["visualise", str(run), "--scene", "5", "--no-window", "-o", str(tmp_path)])
     assert shown.exit_code == 0, shown.output
     assert (tmp_path / "5.png").is_file()
