@@ -25,10 +25,13 @@ class Job:
 
 
 def names_one_file(sources: Sequence[Path], output: Path) -> bool:
-    """Whether a command labels one file into one file, and not some into a folder."""
+    """Whether a command labels one file into one file, and not some into a folder.
+
+    One file goes into a folder that is there, unless that has a file's name: then it is a slip, to be refused.
+    """
     if len(sources) != 1 or sources[0].is_dir() or _is_pattern(sources[0]):
         return False
-    return not output.is_dir()
+    return not output.is_dir() or bool(output.suffix)
 
 
 def find_jobs(sources: Sequence[Path], output: Path, kind: Kind) -> tuple[list[Job], int]:
