@@ -30,7 +30,7 @@ def by_meaning(
         label = find_column(fields, LABEL_NAMES) if label_name is None else label_name
         for what, name in (("label", label), ("instance", find_column(fields, INSTANCE_NAMES))):
             if name in fields:
-                found[what] = (name,)  # type: ignore[arg-type]
+                found[what] = (name,)  # type: ignore[arg-type, assignment]
     columns = {
         what: fields[names[0]] if len(names) == 1 else np.stack([fields[name] for name in names], axis=-1)
         for what, names in found.items()
