@@ -12,7 +12,7 @@ from PIL import Image
 
 from pointseg.core.durable import writing
 from pointseg.core.image import ImageScene
-from pointseg.core.labels import LabelSpace
+from pointseg.core.labels import IGNORE, LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.images.files import decoded, depth_doubt, open_image
 
@@ -72,13 +72,23 @@ class ImageFile:
 def write_class_image(
     path: Path, image: ImageScene, prediction: ScenePrediction, label_space: LabelSpace
 ) -> None:
-    """A PNG of raw ids with the class colours as its palette; of colours alone where an id is no byte."""
-    raw = label_space.decode(prediction.train_index).reshape(image.height, image.width)
-    ids = [*label_space.raw_ids, *([label_space.unlabelled_raw_id] if prediction.has_unclassified else [])]
+    """A PNG of raw ids with the class colours as its palette; of colours alone where an id is no byte.
+
+    Pixels without a class have the unlabelled raw id; where that is no byte 255, as benchmarks mark what they
+    do not count.
+    """
+    raw = label_space.decode(prediction.train_index)
+    ids = set(label_space.raw_ids)
+    if prediction.has_unclassified:
+        unlabelled = label_space.unlabelled_raw_id
+        if not 0 <= unlabelled <= 255 and 255 not in ids:
+            unlabelled = 255
+            raw = np.where(prediction.train_index == IGNORE, unlabelled, raw)
+        ids.add(unlabelled)
     if min(ids) < 0 or max(ids) > 255:
         picture = Image.fromarray(image.as_picture(label_space.paint(prediction.train_index)))
     else:
-        picture = Image.fromarray(raw.astype(np.uint8))
+        picture = Image.fromarray(raw.astype(np.uint8).reshape(image.height, image.width))
         picture.putpalette(label_space.palette())
     with writing(path) as stream:
         picture.save(stream, "PNG")

@@ -27,7 +27,7 @@ class Job:
 def names_one_file(sources: Sequence[Path], output: Path) -> bool:
     """Whether a command labels one file into one file, and not some into a folder.
 
-    One file goes into a folder that is there, unless that has a file's name: then it is a slip, to be refused.
+    One file goes into a folder that is there, unless that has the name of a file: then it is a slip.
     """
     if len(sources) != 1 or sources[0].is_dir() or _is_pattern(sources[0]):
         return False
