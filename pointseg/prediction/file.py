@@ -147,8 +147,8 @@ class Found:
         has = prediction.train_index != IGNORE
         index, confidence = prediction.train_index[has], prediction.confidence[has].astype(np.float64)
         count = np.bincount(index, minlength=labels.num_classes).astype(np.int64)
-        total = np.bincount(index, weights=confidence, minlength=labels.num_classes)
-        return cls(count, total, int((~has).sum()))
+        weighted = np.bincount(index, weights=confidence, minlength=labels.num_classes)
+        return cls(count, weighted.astype(np.float64), int((~has).sum()))
 
     def __add__(self, other: Found) -> Found:
         return Found(
