@@ -84,9 +84,9 @@ def test_the_order_of_rows_does_not_matter(term: LossTerm, make_rows: MakeRows) 
     torch.testing.assert_close(value(term.eval(), permuted(rows, order)), value(term.eval(), rows))
 
 
-#: Losses that are no means over rows: a smoothing term, a number of misses that is assumed, and counts of
-#: absent classes taken for one.
-COUNTING = {"dice", "recall", "seesaw"}
+#: Losses that are no means over rows: a smoothing term, a number of misses that is assumed, counts of absent
+#: classes taken for one, and pairs of rows, of which none is with itself.
+COUNTING = {"dice", "recall", "seesaw", "pixel_contrast"}
 
 
 @pytest.mark.parametrize("number", [1, 2, 24])

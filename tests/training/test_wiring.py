@@ -19,6 +19,7 @@ from pointseg.core.distributed import Processes
 from pointseg.experiment import Experiment, load_experiment
 from pointseg.models.heads import LinearHead
 from pointseg.runs.checkpoint import load_checkpoint
+from pointseg.runs.folder import RunFolder
 from pointseg.training.job import TrainingJob
 from pointseg.training.state import TrainingState
 from pointseg.training.step import train_step
@@ -276,13 +277,13 @@ def test_last_pt_is_saved_as_often_as_asked_and_at_the_end(
     expected: list[int],
 ) -> None:
     plant(monkeypatch)
-    real, kept = train_module.save_checkpoint, []
+    real, kept = train_module.save_last, []
 
-    def watched(path: Path, state: dict[str, Any]) -> None:
+    def watched(folder: RunFolder, state: dict[str, Any], *, keep: int) -> None:
         kept.append(state["step"])
-        real(path, state)
+        real(folder, state, keep=keep)
 
-    monkeypatch.setattr(train_module, "save_checkpoint", watched)
+    monkeypatch.setattr(train_module, "save_last", watched)
     quiet_train(tiny_experiment(*PLAIN, f"train.steps={steps}", f"train.checkpoint_every={every}"), tmp_path)
     assert kept == expected
 
