@@ -23,7 +23,7 @@ from pointseg.images.checker import ImageSubmission
 from pointseg.images.counts import with_counts
 from pointseg.images.file import ImageFile
 from pointseg.images.files import check_same_size, decoded, open_image, read_label, upright_size
-from pointseg.images.layouts import IMAGE_SUFFIXES, LAYOUTS, Layout, LayoutName
+from pointseg.images.layouts import IMAGE_SUFFIXES, LAYOUTS, Layout, LayoutName, unlisted_images
 from pointseg.images.pipeline import ImagePipeline, covering_scale
 from pointseg.images.submission import check_image_submission, write_image_submission
 
@@ -93,15 +93,24 @@ class ImageData(Kind):
             )
 
     def check_scenes(self, store: ImageSet, names: Sequence[str]) -> list[str]:
-        """Whether labels may have been drawn on images that stand otherwise; all else is found on opening."""
+        """Whether images are left out, and whether labels may have been drawn on images that stand otherwise;
+        all else is found on opening.
+        """
+        notices = []
+        if self.layout == "folder" and (unlisted := unlisted_images(store.path, store.entries)):
+            notices.append(
+                f"WARNING: {len(unlisted)} images, such as {unlisted[0]}, have no row in "
+                f"{store.path / 'split.csv'} and are left out"
+            )
         turned = [name for name in names if store.entry(name)["turned"]]
         if not turned:
-            return []
+            return notices
         first = store.entry(turned[0])["image"]
         return [
+            *notices,
             f"WARNING: {len(turned)} of {len(names)} images, such as {first}, are turned or mirrored by "
             "EXIF, and their labels are of the same size either way: they are taken to be upright, "
-            "as people see the images"
+            "as people see the images",
         ]
 
     def build_reader(self, store: ImageSet, names: Sequence[str], *, seed: int) -> SceneReader:

@@ -5,7 +5,7 @@ Images of split ``test`` may lack a label; in every other split a label must be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -146,6 +146,16 @@ def _folder_items(path: Path) -> Iterator[Item]:
         if not split:
             raise ValueError(f"{table}: image {name!r} has no split.")
         yield Item(name, split, images[name], _label_of(split, path / "labels" / f"{name}.png"))
+
+
+def unlisted_images(path: Path, listed: Collection[str]) -> list[str]:
+    """Files of the layout ``folder`` that its split.csv does not name; hidden files are none.
+
+    Args:
+        path: folder of the data set.
+        listed: names of those that it does.
+    """
+    return [file.name for file in _files(path / "images") if file.stem not in listed]
 
 
 def _cityscapes_items(kind: str) -> ListItems:

@@ -1,5 +1,6 @@
 """Photographs and label images as people have them: right, or named before the first step."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,12 @@ def test_a_turned_image_whose_size_tells_nothing_is_said(
         said = ImageData(path=root).check_scenes(opened(root), ["a", "b"])
         assert bool(said) == is_said, again
         assert not is_said or "1 of 2 images, such as images/b.png, are turned" in said[0]
+
+
+def test_photographs_that_no_row_names_are_said(tmp_path: Path) -> None:
+    root = image_set(tmp_path / "set")
+    assert ImageData(path=root).check_scenes(opened(root), ["a", "b"]) == []
+    for name in ("new1.png", "new2.png", "._new3.png"):
+        shutil.copyfile(root / "images" / "b.png", root / "images" / name)
+    (said,) = ImageData(path=root).check_scenes(opened(root), ["a", "b"])
+    assert said.startswith("WARNING: 2 images, such as new1.png, have no row in")
