@@ -40,6 +40,9 @@ def prepare(
     """Raw data -> store; custom is for anybody's clouds, and check verifies a store."""
     from importlib import import_module
 
+    from pointseg.prepare.preparation import DEBUG
+
+    DEBUG.set(context.find_root().params["debug"])
     main = import_module(f"pointseg.prepare.{name}").main
     raise typer.Exit(main(context.args, prog=f"pointseg prepare {name}"))
 

@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -26,6 +28,9 @@ from pointseg.core.scene import Scene
 from pointseg.formats.text import printable
 from pointseg.scans.store_layout import check_scene_name
 from pointseg.scans.store_writer import StoreWriter, write_scene
+
+#: Whether an error that ends a preparation shows where it comes from.
+DEBUG: ContextVar[bool] = ContextVar("debug", default=False)
 
 
 @dataclass(frozen=True)
@@ -233,5 +238,7 @@ def exit_code(script: str, run: Callable[[Console], int]) -> int:
         console.print("Stopped. Run the same command again to continue.")
         return 130
     except (ValueError, OSError) as error:
+        if DEBUG.get():
+            traceback.print_exc()
         console.print(printable(f"{script}: {said(error)}"), markup=False, highlight=False, soft_wrap=True)
         return 2
