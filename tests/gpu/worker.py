@@ -212,7 +212,8 @@ def gpu_check():
     from gpu_check.main import _run
     from gpu_check.record import SMOKE, Recorder
 
-    recorder = Recorder(torch.device("cuda"), SMOKE, 450.0, FOLDER / "table.json")
+    # All of it on a busy machine too: what is left out would not be counted.
+    recorder = Recorder(torch.device("cuda"), SMOKE, float("inf"), FOLDER / "table.json")
     told("gpu_check --smoke", lambda: _run(recorder) or recorder.failures, races=False)
 
 
