@@ -282,12 +282,9 @@ def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, numb
     if found != reference:
         names = sorted(n for n in {**found, **reference} if found.get(n) != reference.get(n))
         return what, f"DIFFERS: {', '.join(names[:5])}"
-    left = [str(p.relative_to(out)) for p in out.rglob(".*.partial")] if out.is_dir() else []
-    left += [p.name for p in out.parent.glob(f".{out.name}.*")]
-    if left:
-        # Beside a file of one's own nobody may clean up: another writer may be at work.
-        for name in left:
-            (out.parent / name).unlink(missing_ok=True)
+    # Beside a file of one's own nobody may clean up: another writer may be at work.
+    for left in out.parent.glob(f".{out.name}.*"):
+        left.unlink()
     shutil.rmtree(out, ignore_errors=True)
     return what, "equal"
 

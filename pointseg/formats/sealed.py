@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pointseg.core.durable import write_bytes
-from pointseg.formats.text import read_json
+from pointseg.formats.text import parse_json
 
 _KEY = "digest"
 _ZEROS = "0" * 64
@@ -48,8 +48,9 @@ def read_sealed_json(path: Path) -> Any:
         FileNotFoundError: if there is no file.
         ValueError: if it is no JSON, or has changed since it was written; the message names the file.
     """
-    check_seal(path, path.read_bytes())
-    data = read_json(path)
+    content = path.read_bytes()
+    check_seal(path, content)
+    data = parse_json(path, content)
     if isinstance(data, dict):
         data.pop(_KEY, None)
     return data

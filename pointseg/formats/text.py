@@ -36,7 +36,11 @@ def read_text(path: Path) -> str:
         FileNotFoundError: if there is none.
         ValueError: if it is not UTF-8; the message names the file and says what to do.
     """
-    data = path.read_bytes()
+    return decoded(path, path.read_bytes())
+
+
+def decoded(path: Path, data: bytes) -> str:
+    """The text that the bytes of a file hold; see :func:`read_text`."""
     refuse_utf16(path, data)
     try:
         return data.decode("utf-8-sig")
@@ -71,7 +75,12 @@ def read_json(path: Path) -> Any:
         FileNotFoundError: if there is none.
         ValueError: if it is empty, cut or no JSON; the message names the file.
     """
-    text = read_text(path)
+    return parse_json(path, path.read_bytes())
+
+
+def parse_json(path: Path, data: bytes) -> Any:
+    """What the bytes of a JSON file hold; see :func:`read_json`."""
+    text = decoded(path, data)
     if not text.strip():
         raise ValueError(f"{path}: the file is empty; whatever wrote it was stopped, or the disk was full.")
     try:

@@ -96,9 +96,8 @@ def predict_folder(
     jobs, others = find_jobs(sources, output, kind)
     if others:
         console.print(f"{others} files there are none of {kind.kind}, and are left out", highlight=False)
-    weights = folder.best if checkpoint == "best" and folder.best.is_file() else folder.last
     with sole_writer(output, "an output folder of predictions"):
-        _keep_record(output, jobs, _settings(weights, options, amp), overwrite=overwrite)
+        _keep_record(output, jobs, _settings(folder.weights(checkpoint), options, amp), overwrite=overwrite)
         skipped = [job for job in jobs if _is_done(job, output / RECORD)]
         left = [job for job in jobs if job not in skipped]
         if skipped:

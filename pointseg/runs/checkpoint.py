@@ -212,8 +212,7 @@ def load_run(
     chosen = choose_device(device)
     check_engine(experiment.engine, chosen)
     check_amp(experiment.evaluate.amp, chosen, option="evaluate.amp")
-    file = folder.best if checkpoint == "best" and folder.best.is_file() else folder.last
-    state = load_checkpoint(file, chosen)
+    state = load_checkpoint(folder.weights(checkpoint), chosen)
     pipeline = experiment.build_pipeline(label_space, chosen)
     segmenter = experiment.build_segmenter(
         pipeline.num_features, label_space.num_classes, folder.read_class_statistics()

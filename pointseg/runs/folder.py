@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -51,6 +51,10 @@ class RunFolder:
         self.last = self.checkpoints / "last.pt"
         self.best = self.checkpoints / "best.pt"
         self.tensorboard = self.path / "tensorboard"
+
+    def weights(self, checkpoint: Literal["best", "last"] = "best") -> Path:
+        """The checkpoint to predict with. Where nothing was validated, best is last."""
+        return self.best if checkpoint == "best" and self.best.is_file() else self.last
 
     def older(self, number: int) -> Path:
         """The checkpoint ``number`` savings before last.pt."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pointseg.formats.sealed import check_seal
-from pointseg.formats.text import read_json
+from pointseg.formats.text import parse_json
 
 #: Raised when files of an older store cannot be read any more.
 FORMAT_VERSION = 1
@@ -44,8 +44,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     if not file.is_file():
         raise FileNotFoundError(f"{path}: no store here ({MANIFEST} is missing). data_prep/*.py make stores.")
+    content = file.read_bytes()
     try:
-        manifest: dict[str, Any] = read_json(file)
+        manifest: dict[str, Any] = parse_json(file, content)
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
@@ -64,7 +65,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"({manifest.get('package_version', 'version unknown')})."
         )
     # After the version: another one may be sealed otherwise.
-    check_seal(file, file.read_bytes())
+    check_seal(file, content)
     missing = {"label_space", "options", "scenes", "complete"} - set(manifest)
     if missing:
         raise ValueError(f"{file}: incomplete manifest, {sorted(missing)} missing; run data_prep again.")

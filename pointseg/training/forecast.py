@@ -7,7 +7,7 @@ import resource
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -130,8 +130,7 @@ def forecast(
         free_disk_mb=round(shutil.disk_usage(_nearest(Path(out))).free / 2**20),
         problems=(),
     )
-    problems = _problems(found)
-    found = Forecast(**{**asdict(found), "problems": problems})
+    found = replace(found, problems=_problems(found))
     _say(found, job, str(on), console)
     if json_path:
         write_json(json_path, asdict(found))

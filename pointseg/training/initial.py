@@ -48,7 +48,7 @@ class InitialWeights:
         """
         if path.is_dir():
             folder = RunFolder(path)
-            file = folder.best if folder.best.is_file() else folder.last
+            file = folder.weights()
         else:
             # Written as RUN/checkpoints/best.pt; elsewhere nothing lies beside it.
             folder, file = RunFolder(path.parent.parent), path

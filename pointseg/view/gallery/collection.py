@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace
 from pointseg.data.source import Source
+from pointseg.prediction.options import MAX_TILE_POINTS
 from pointseg.prediction.predict import predict_scene
 from pointseg.runs.checkpoint import TrainedRun, load_run
 from pointseg.runs.folder import RunFolder
@@ -20,8 +21,6 @@ from pointseg.view.scene_view import SceneView
 
 #: Classes with their probability that are kept of every vertex.
 TOP = 5
-#: Scans with more vertices are predicted in tiles of this many.
-MAX_TILE_POINTS = 600_000
 
 
 @dataclass(frozen=True)
