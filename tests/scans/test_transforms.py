@@ -22,6 +22,7 @@ RANDOM = [
     {"type": "chromatic_jitter", "p": 1.0},
     {"type": "hue_saturation", "p": 1.0},
     {"type": "sphere_crop", "max_points": 20},
+    {"type": "sphere_crop", "max_points": 20, "mode": "class_balanced"},
     {"type": "cuboid_crop", "size_m": [0.5, 0.5]},
 ]
 FIXED = [{"type": "center_shift"}, {"type": "color_drop", "p": 1.0}]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pointseg.core.cloud import PointCloud
+from pointseg.core.rows import IGNORE
 from pointseg.scans.transforms import CuboidCrop, RandomDropout, SphereCrop
 
 
@@ -46,6 +47,41 @@ def test_a_random_sphere_crop_is_a_ball_around_one_of_its_points() -> None:
     distance = (cloud.xyz_m[:, None] - cloud.xyz_m[None]).norm(dim=2)
     balls = [set(row.argsort()[:30].tolist()) for row in distance]
     assert kept in balls
+
+
+def places_of_crops(label: torch.Tensor, crops: int) -> torch.Tensor:
+    """Labels of the points about which class-balanced crops of one point were made."""
+    count = len(label)
+    xyz = torch.arange(count, dtype=torch.float32)[:, None].expand(-1, 3)
+    zeros = torch.zeros(count, 3)
+    cloud = PointCloud("line", xyz, zeros, zeros, label, torch.arange(count))
+    crop = SphereCrop(max_points=1, mode="class_balanced")
+    return torch.cat([crop(cloud, seeded(seed)).label for seed in range(crops)])
+
+
+def test_class_balanced_crops_are_about_every_class_alike() -> None:
+    # 300 points without a class, 96 of class 3, 3 of class 0 and one of class 9.
+    label = torch.tensor([IGNORE] * 300 + [3] * 96 + [0] * 3 + [9])[torch.randperm(400, generator=seeded(1))]
+    places = places_of_crops(label, crops=1200)
+    numbers = {number: int((places == number).sum()) for number in (IGNORE, 0, 3, 9)}
+    assert numbers[IGNORE] == 0
+    # 400 each are expected; four standard deviations are 65.
+    assert all(abs(numbers[number] - 400) < 65 for number in (0, 3, 9)), numbers
+
+
+def test_class_balanced_crops_are_about_every_point_of_a_class() -> None:
+    label = torch.tensor([4, 4, 4, 1])
+    zeros, xyz = torch.zeros(4, 3), torch.eye(4)[:, :3]
+    cloud = PointCloud("four", xyz, zeros, zeros, label, torch.arange(4))
+    crop = SphereCrop(max_points=1, mode="class_balanced")
+    kept = [int(crop(cloud, seeded(seed)).vertex) for seed in range(600)]
+    # A half falls on the one point of class 1, a sixth on each of the others.
+    assert abs(kept.count(3) - 300) < 60
+    assert all(abs(kept.count(vertex) - 100) < 45 for vertex in (0, 1, 2))
+
+
+def test_class_balanced_crops_of_a_cloud_without_classes_are_random_ones() -> None:
+    assert (places_of_crops(torch.full((50,), IGNORE), crops=5) == IGNORE).all()
 
 
 def test_random_spheres_lie_at_different_places() -> None:

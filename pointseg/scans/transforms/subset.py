@@ -9,7 +9,12 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from pointseg.core.cloud import PointCloud
+from pointseg.core.rows import IGNORE
 from pointseg.scans.transforms.base import RandomTransform, of_device
+
+#: Where a crop is: about a random point, about a random point of a random class of the cloud, or in the
+#: middle of the bounding box.
+CropMode = Literal["random", "class_balanced", "center"]
 
 
 class RandomDropout(RandomTransform):
@@ -31,13 +36,15 @@ class RandomDropout(RandomTransform):
 class SphereCrop(RandomTransform):
     """Keep the ``max_points`` points nearest to a centre; a cloud with no more than that stays whole.
 
-    The centre is a random point (``mode: random``) or the middle of the bounding box (``mode: center``).
-    After ``voxelize`` in a list it counts voxels, before it points.
+    The centre is a random point (``mode: random``), a random point of a class that is drawn first, every
+    class of the cloud alike (``class_balanced``: what is rare is seen more often, with what surrounds it), or
+    the middle of the bounding box (``center``). After ``voxelize`` in a list it counts voxels, before it
+    points.
     """
 
     type: Literal["sphere_crop"] = "sphere_crop"
     max_points: int = Field(ge=1)
-    mode: Literal["random", "center"] = "random"
+    mode: CropMode = "random"
 
     keeps_grid: ClassVar[bool] = True
 
@@ -58,7 +65,7 @@ class CuboidCrop(RandomTransform):
 
     type: Literal["cuboid_crop"] = "cuboid_crop"
     size_m: tuple[PositiveFloat, PositiveFloat]
-    mode: Literal["random", "center"] = "random"
+    mode: CropMode = "random"
 
     keeps_grid: ClassVar[bool] = True
 
@@ -69,9 +76,25 @@ class CuboidCrop(RandomTransform):
         return cloud.select(torch.nonzero(inside).squeeze(1))
 
 
-def crop_center(cloud: PointCloud, mode: str, generator: torch.Generator) -> Tensor:
-    """(3,) a random point of the cloud, or the middle of its bounding box."""
+def crop_center(cloud: PointCloud, mode: CropMode, generator: torch.Generator) -> Tensor:
+    """(3,) the place of a crop; see :data:`CropMode`."""
     if mode == "random":
         return cloud.xyz_m[int(torch.randint(cloud.num_points, (), generator=generator))]
+    if mode == "class_balanced":
+        return cloud.xyz_m[_class_balanced_row(cloud.label, float(torch.rand((), generator=generator)))]
     low, high = torch.aminmax(cloud.xyz_m, dim=0)
     return (low + high) / 2
+
+
+def _class_balanced_row(label: Tensor, draw: float) -> Tensor:
+    """() the row that a number from [0, 1) falls upon where every class has the same share of the interval,
+    and every row of a class the same of that. Rows without a class have none, unless there are no others.
+
+    The place stays on the device: nothing waits for it.
+    """
+    ordered = label.sort().values
+    rows = torch.searchsorted(ordered, label, right=True) - torch.searchsorted(ordered, label)
+    share = torch.where(label == IGNORE, 0.0, 1.0 / rows.double())
+    share = torch.where(share.any(), share, 1.0)
+    edge = share.cumsum(dim=0)
+    return torch.searchsorted(edge, draw * edge[-1:], right=True).clamp(max=len(label) - 1).squeeze(0)
