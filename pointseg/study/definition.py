@@ -54,11 +54,13 @@ class TuneConfig(Config):
     """The search of settings, by the same number of trials for every method.
 
     Trials train on a part of the training scenes and are compared on the rest of these; the validation split
-    is never looked at. Without ``tune`` in a study, methods run with the settings of their files.
+    is never looked at. Without ``tune`` in a study, methods run with the settings of their files, and so does
+    a method that has nothing to search for.
 
     Args:
         trials: combinations tried for each method; the first is always the method as it stands.
         budget: name of the budget of a trial.
+        steps: optimiser steps of a trial; those of its budget if None.
         share: share of the training scenes that is set apart to compare on.
         seed: of the cut, of the drawn combinations and of the trials' training.
         search: values that every method may try, by dotted key, such as optimizer.lr.
@@ -68,6 +70,7 @@ class TuneConfig(Config):
 
     trials: int = Field(ge=2)
     budget: str
+    steps: int | None = Field(default=None, ge=1)
     share: float = Field(default=0.25, gt=0, lt=1)
     seed: int = Field(default=0, ge=0)
     search: SearchSpace = Field(default={})

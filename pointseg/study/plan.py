@@ -117,6 +117,7 @@ class Planner:
         purpose: Purpose = "row",
         extra: Sequence[str] = (),
         share: float = 1.0,
+        budget_steps: int | None = None,
     ) -> PlannedRun:
         """One run.
 
@@ -128,17 +129,19 @@ class Planner:
             purpose: what it is for.
             extra: settings laid over everything, as ``key=value``.
             share: share of the budget's steps that it trains for.
+            budget_steps: steps in place of the budget's.
 
         Raises:
             ConfigError: if its settings do not fit together, naming the method.
         """
         study, method = self.study, self.study.methods[name]
-        steps = max(1, round(share * study.budgets[budget]))
+        budget_steps = budget_steps or study.budgets[budget]
+        steps = max(1, round(share * budget_steps))
         start, total = None, steps
         if method.start is not None:
-            start = self._start(name, budget, seed, purpose=purpose, extra=extra)
+            start = self._start(name, budget, seed, purpose=purpose, extra=extra, budget_steps=budget_steps)
             if method.start.share is not None:
-                steps = max(1, study.budgets[budget] - start.steps)
+                steps = max(1, budget_steps - start.steps)
             total = steps + start.total_steps
         settings = {
             "name": f"{study.name}/{name}",
@@ -175,7 +178,14 @@ class Planner:
         return replace(draft, command=command)
 
     def _start(
-        self, name: str, budget: str, seed: int, *, purpose: Purpose, extra: Sequence[str]
+        self,
+        name: str,
+        budget: str,
+        seed: int,
+        *,
+        purpose: Purpose,
+        extra: Sequence[str],
+        budget_steps: int,
     ) -> PlannedRun:
         """The run whose weights a run begins with: a row of the study, or one made for this."""
         wanted = self.study.methods[name].start
@@ -189,6 +199,7 @@ class Planner:
             purpose="row" if is_row else "start",
             extra=extra,
             share=1.0 if wanted.share is None else wanted.share,
+            budget_steps=budget_steps,
         )
 
     def trial(self, name: str, settings: Mapping[str, Any]) -> PlannedRun:
@@ -197,7 +208,13 @@ class Planner:
         assert tune is not None
         cut = {"data.tune_share": tune.share, "data.tune_seed": tune.seed, "data.val_split": TUNE}
         return self.run(
-            name, tune.budget, tune.seed, tuned=settings, purpose="trial", extra=as_overrides(cut)
+            name,
+            tune.budget,
+            tune.seed,
+            tuned=settings,
+            purpose="trial",
+            extra=as_overrides(cut),
+            budget_steps=tune.steps,
         )
 
     def _data_hash(self, experiment: Experiment) -> str:

@@ -98,7 +98,9 @@ def study(path: Path, options: StudyOptions, *, console: Console | None = None) 
             )
 
         if definition.tune is not None:
-            trials = [planner.trial(name, one) for name in methods for one in trials_of(definition, name)]
+            searched = {name: trials_of(definition, name) for name in methods}
+            # A method that has only itself to try needs no trial.
+            trials = [planner.trial(name, one) for name, many in searched.items() if many[1:] for one in many]
             tried = runner(TRIALS, lambda: None).carry_out(f"{definition.name}: search", trials, stop)
             planner.tuned = choose(definition, tried)
             write_trials(results / TUNED, tried, planner.tuned)

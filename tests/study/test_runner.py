@@ -126,6 +126,19 @@ def test_the_search_chooses_the_settings_of_the_rows(
     assert len(launcher.folders) == 3
 
 
+def test_a_method_with_nothing_to_search_for_has_no_trial(
+    write_study: Write, tmp_path: Path, launcher: InThisProcess
+) -> None:
+    path = write_study(
+        methods={"cross_entropy": {}},
+        tune={"trials": 2, "budget": "short", "share": 0.4},
+        budgets={"short": 2},
+    )
+    done, _ = carry_out(path, tmp_path / "runs")
+    (row,) = rows_of(path)
+    assert done and row["tuned"] == "" and len(launcher.folders) == 1
+
+
 def test_two_studies_do_not_share_a_folder(write_study: Write, tmp_path: Path) -> None:
     import fcntl
 

@@ -56,6 +56,17 @@ def test_trials_train_and_are_compared_on_training_scenes(write_study: Callable[
         assert all(name.startswith("train") for name in source.scene_names("tune"))
 
 
+def test_trials_may_be_shorter_than_their_budget(write_study: Callable[..., Path]) -> None:
+    tune = {"trials": 2, "budget": "short", "share": 0.4, "search": {"optimizer.lr": [0.01]}}
+    steps = {}
+    for given in (None, 3):
+        study = read_study(write_study(tune={**tune, "steps": given}))
+        run = Planner(study, Path("runs"), threads=1).trial("cross_entropy", {})
+        assert run.steps == run.total_steps == run.experiment.train.steps
+        steps[given] = run.steps
+    assert steps == {None: study.budgets["short"], 3: 3}
+
+
 def test_the_best_trial_is_chosen_and_of_equals_the_method_as_it_stands(
     write_study: Callable[..., Path],
 ) -> None:
