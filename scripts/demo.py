@@ -1,8 +1,8 @@
 """The whole system on generated scenes: synthesize, prepare, train, evaluate, submit, look.
 
-Two networks are trained, alike but for the method: plain cross entropy, and what we recommend. `make demo` runs
-this. Every step is a command that a user can type too, printed before it runs; a step whose result is already
-there continues or is skipped by the command itself, so a stopped demo can be started again.
+Two networks are trained, alike but for the method: plain cross entropy, and what we recommend. `make demo`
+runs this. Every step is a command that a user can type too, printed before it runs; a step whose result is
+already there continues or is skipped by the command itself, so a stopped demo can be started again.
 """
 
 from __future__ import annotations

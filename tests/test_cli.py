@@ -54,7 +54,7 @@ def test_several_files_and_overrides_come_in_any_order(tmp_path: Path) -> None:
     over = tmp_path / "lr=3" / "over.yaml"
     over.write_text("train: {batch_size: 7}")
     printed = yaml.safe_load(call("config", "seed=5", "synthetic/demo", over).stdout)
-    assert (printed["seed"], printed["train"]["batch_size"], printed["train"]["steps"]) == (5, 7, 500)
+    assert (printed["seed"], printed["train"]["batch_size"], printed["train"]["steps"]) == (5, 7, 800)
 
 
 def test_overrides_without_a_recipe_are_refused() -> None:

@@ -145,7 +145,7 @@ def test_methods_compose() -> None:
     assert both == load_experiment(
         "synthetic/demo", methods=["pat_dropclass"], overrides=[f"name={both.name}"]
     )
-    weighted = load_experiment("synthetic/demo", methods=["ceco", "lovasz"]).losses["main"]
+    weighted = load_experiment("synthetic/demo", methods=["weighted", "ceco", "lovasz"]).losses["main"]
     assert weighted.class_weights == PowerWeights(power=-0.5)  # type: ignore[attr-defined]
 
 

@@ -32,7 +32,7 @@ def test_an_installed_wheel_has_every_recipe_and_method(tmp_path: Path) -> None:
     code = (
         "import pointseg; from pointseg.config.shipped import shipped\n"
         "from pointseg import load_experiment\n"
-        "assert load_experiment('synthetic/demo', methods='ceco').train.steps == 500\n"
+        "assert load_experiment('synthetic/demo', methods='ceco').train.steps == 800\n"
         "print(pointseg.__file__, *shipped('recipe'), *shipped('method'))"
     )
     done = subprocess.run(

@@ -46,7 +46,7 @@ def load_config(
     """
     layers = [] if data is None else [Layer("config", data)]
     for recipe in _several(recipes or ()):
-        layers += read_layers(find(recipe, "recipe"))
+        layers += [_to_be_laid(layer) for layer in read_layers(find(recipe, "recipe"))]
     chosen = [_read_method(find(method, "method")) for method in _several(methods)]
     _check_that_they_go_together(chosen)
     layers += chosen
@@ -90,7 +90,13 @@ def read_layers(path: Path, _seen: tuple[Path, ...] = ()) -> list[Layer]:
 
 
 def _read_method(path: Path) -> Layer:
-    layer = _joined(read_layers(path), path, method_name(path) or path.stem)
+    return _to_be_laid(_joined(read_layers(path), path, method_name(path) or path.stem))
+
+
+def _to_be_laid(layer: Layer) -> Layer:
+    """A layer without what a method file says to the search of a study; a recipe has no such key."""
+    if layer.method is None:
+        return layer
     return replace(layer, data={key: value for key, value in layer.data.items() if key != SEARCH})
 
 
