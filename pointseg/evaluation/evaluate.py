@@ -166,9 +166,12 @@ def evaluate(
 
 
 def predict_store(
-    run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None
+    run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None, top: int = 1
 ) -> Iterator[tuple[Member, ScenePrediction]]:
-    """Each scene of a store with its prediction, under a progress bar with the time left."""
+    """Each scene of a store with its prediction, under a progress bar with the time left.
+
+    With ``top`` from 2 on, a prediction has this many most probable classes of every row.
+    """
     options = run.experiment.evaluate
     if run.device.type == "cpu":
         keep_freed_memory()
@@ -190,6 +193,7 @@ def predict_store(
                 [scene],
                 views=views or options.views,
                 max_tile_points=options.max_tile_points,
+                top=top,
             )
             yield scene, next(predicted)
 

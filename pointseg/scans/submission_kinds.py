@@ -93,3 +93,52 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "invalid_ids": ("Ids are not classes of the label set", "Write raw ids of the label set only."),
 }
+
+#: The mistakes of submissions of LiDAR sweeps, likewise; those of the ids are as above.
+SWEEP_KINDS: dict[str, tuple[str, str]] = {
+    "not_a_zip": ("This is no readable zip archive", "Make a .zip with `pointseg submit`."),
+    "zip_name": ("The name does not end with .zip", "Servers refuse other names: rename it."),
+    "too_many_files": (
+        "The archive holds far too many files",
+        "One file of predictions for each sweep that is scored, and nothing else.",
+    ),
+    **{kind: KINDS[kind] for kind in ("duplicate_name", "encrypted", "compression", "corrupt")},
+    "unsafe_name": (
+        "A file name leads out of the archive's folder",
+        "No '..', drive, leading '/', backslash or link.",
+    ),
+    "enclosing_folder": (
+        "The files lie in a folder more than they should",
+        "Make the archive from within that folder: `cd results && zip -r ../submission.zip .`",
+    ),
+    "missing_folder": (
+        "The archive has no entry for a folder that the server looks for",
+        "Make it with `zip -r` and without -D, or with `pointseg submit`.",
+    ),
+    "missing_file": (
+        "A file beside the predictions is missing",
+        "`pointseg submit` writes it; the data set's devkit says what it holds.",
+    ),
+    "further_file": ("A file beside the predictions is not what it must be", "Mend it."),
+    "missing_sweep": ("Expected sweeps are missing", "Predict every sweep of the split (no --every)."),
+    "extra_sweep": (
+        "Sweeps that are not expected are in the archive",
+        "Predict the split that the server scores, and name each file like its sweep.",
+    ),
+    "other_file": ("Other files are in the archive", "Leave them out."),
+    "file_size": (
+        "A file has another length than its sweep",
+        "One number a point in the order of the sweep, of the type that the server reads (uint32 for "
+        "SemanticKITTI, uint8 for nuScenes); no voxels, no int64, no header of numpy.",
+    ),
+    "train_indices": (
+        "These look like train indices, not raw ids",
+        "Turn them into raw ids (LabelSpace.decode, the inverse of the mapping of the data set's devkit).",
+    ),
+    "wrong_label_set": ("These look like ids of another label set", "Check --labels and the model."),
+    "unlabelled": (
+        "Points carry an id that means 'no label'",
+        "It counts as a miss of the true class, or is refused; give every point the best class.",
+    ),
+    "invalid_ids": KINDS["invalid_ids"],
+}
