@@ -169,10 +169,11 @@ class Benchmark(Config):
 
     def remarks(self, expected: Counts, path: Path) -> tuple[str, ...]:
         """What to know before an upload of a valid archive, or that this is none."""
-        if self.num_scored is None:
-            is_official = bool(self.official) and expected == self.official
-        else:
+        if self.num_scored is not None:
             is_official = len(expected) == self.num_scored
+        else:
+            # A benchmark whose scenes are not known here has advice on how to tell.
+            is_official = expected == self.official if self.official else bool(self.advice)
         if not is_official:
             return (
                 f"These {len(expected)} scenes are not the official test split: a rehearsal, nothing to "

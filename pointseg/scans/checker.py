@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pointseg.core.label_sets import find_label_space
 from pointseg.core.labels import LabelSpace
+from pointseg.formats import scannetpp
 from pointseg.formats.submission import SubmissionCheck, member_names
 from pointseg.scans.benchmark import Benchmark
 from pointseg.scans.submission import check_submission
@@ -36,7 +37,7 @@ class ScanSubmission:
     def check(self, path: Path) -> SubmissionCheck:
         """Find every mistake, see :func:`check_by_rules`."""
         members = member_names(path)
-        label_space = find_label_space(self.labels or _labels_of(members))
+        label_space = self._label_space(members)
         rules = Benchmark.of(label_space.name)
         if rules.layout != "text":
             return self._check_sweeps(path, members, label_space, rules)
@@ -51,6 +52,16 @@ class ScanSubmission:
                 " or own scans: --raw DIR, the folder of the raw scans."
             ),
         )
+
+    def _label_space(self, members: list[str]) -> LabelSpace:
+        if self.labels != scannetpp.NAME:
+            return find_label_space(self.labels or _labels_of(members))
+        if self.raw is None:
+            raise ValueError(
+                f"--labels {scannetpp.NAME}: its classes stand in the data set; add --raw DIR, the folder "
+                "that holds data, metadata and splits."
+            )
+        return scannetpp.read_classes(self.raw)
 
     def _check_sweeps(
         self, path: Path, members: list[str], label_space: LabelSpace, rules: Benchmark
@@ -92,5 +103,6 @@ def check_by_rules(
             expected,
             other_scenes=rules.other_scenes(expected),
             scene_name=rules.scene_name,
+            ranks=rules.ranks,
         )
     return replace(result, remarks=rules.remarks(expected, path) if result.is_valid else ())

@@ -117,6 +117,10 @@ class StoreData(Kind):
         """See :func:`pointseg.scans.labelled.labelled_suffixes`."""
         return labelled_suffixes(source)
 
+    def submitted_ranks(self, label_space: LabelSpace) -> int:
+        """Three for ScanNet++, see ``pointseg.scans.benchmark``; else one."""
+        return Benchmark.of(label_space.name).ranks
+
     def write_submission(
         self,
         path: Path,
@@ -129,8 +133,14 @@ class StoreData(Kind):
         """A text of raw ids for each scan, one line a vertex, or what the server of the label set takes."""
         rules = Benchmark.of(label_space.name)
         layout = layout_for_split(rules.layout, store.entry(names[0])["split"], description)
-        expected = {name: store.num_vertices(name) for name in names}
-        raw_ids = ((s.name, label_space.decode(p.train_index)) for s, p in predicted)
+        expected = {name: store.num_scored(name) for name in names}
+        raw_ids = (
+            (
+                s.name,
+                label_space.decode(p.train_index if p.top_index is None else p.top_index)[: expected[s.name]],
+            )
+            for s, p in predicted
+        )
         if layout is None:
             write_submission(path, raw_ids)
         else:

@@ -94,6 +94,44 @@ KINDS: dict[str, tuple[str, str]] = {
     "invalid_ids": ("Ids are not classes of the label set", "Write raw ids of the label set only."),
 }
 
+_RANKS = {
+    "ranks": (
+        "Lines have different numbers of ids, or another number than the server takes",
+        "One id on every line, or three with commas between them on every line; two are refused.",
+    )
+}
+#: Those of scans where the server takes several ids a vertex: ScanNet++.
+RANKED_KINDS: dict[str, tuple[str, str]] = {
+    **{kind: text for kind, text in KINDS.items() if kind != "train_indices"},
+    **_RANKS,
+    "too_large": (
+        "A file is absurdly large for its scan",
+        "One to three integers a line, one line per vertex of mesh_aligned_0.05.ply; no scores.",
+    ),
+    "wrong_split": ("Scenes of another split are in the archive", "Predict with `--split test`."),
+    "float_text": (
+        "Numbers are written as floats, the default of numpy.savetxt",
+        "Write integers: numpy.savetxt(path, raw_id, fmt='%d', delimiter=',').",
+    ),
+    "not_integers": (
+        "A line is no integers with commas between them",
+        "No header, no class names, no blanks in place of commas.",
+    ),
+    "line_count": (
+        "A file has another number of lines than its scan has vertices",
+        "One line per vertex of mesh_aligned_0.05.ply, in the order of that file; not of points that were "
+        "drawn on its surface.",
+    ),
+    "wrong_label_set": (
+        "These look like ids of another label set",
+        "The id of a class is the number of its line in top100.txt, from 0.",
+    ),
+    "unlabelled": (
+        "Vertices carry an id that means 'no label'",
+        "The server refuses negative ids; give every vertex the best class.",
+    ),
+}
+
 #: The mistakes of submissions of LiDAR sweeps, likewise; those of the ids are as above.
 SWEEP_KINDS: dict[str, tuple[str, str]] = {
     "not_a_zip": ("This is no readable zip archive", "Make a .zip with `pointseg submit`."),
