@@ -52,8 +52,12 @@ LEFT_OUT = (
 )
 #: Versions of the release, each a folder of tables; the last one has no labels.
 VERSIONS = ("v1.0-trainval", "v1.0-mini", "v1.0-test")
-#: Scenes of the splits of v1.0-mini; they are scenes of train and of val as well.
-MINI_VAL = ("scene-0103", "scene-0916")
+#: Scenes of v1.0-mini, which has splits of its own: some of its train are of the val of trainval.
+MINI = {
+    **dict.fromkeys(("scene-0061", "scene-0553", "scene-0655", "scene-0757", "scene-0796"), "train"),
+    **dict.fromkeys(("scene-1077", "scene-1094", "scene-1100"), "train"),
+    **dict.fromkeys(("scene-0103", "scene-0916"), "val"),
+}
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,10 @@ def keyframes(source: Path, version: str) -> list[Keyframe]:
     ]
 
 
-def split_of_scenes() -> dict[str, str]:
-    """Scene -> train, val or test, of the 1000 scenes of the release."""
+def split_of_scenes(version: str) -> dict[str, str]:
+    """Scene -> train, val or test, of the scenes of the release; a version has some of them."""
+    if version == "v1.0-mini":
+        return MINI
     with resource_path("nuscenes", "scenes.csv").open(newline="", encoding="utf-8") as handle:
         return {row["scene"]: row["split"] for row in csv.DictReader(handle)}
 

@@ -151,9 +151,10 @@ class NuScenesLayout(SweepLayout):
         return f"lidarseg/{self.eval_set}/{scene}_lidarseg.bin"
 
     def scored(self, raw: Path) -> dict[str, int]:
-        test = self.eval_set == "test"
-        version = "v1.0-test" if test else next(v for v in nuscenes.versions_of(raw) if v != "v1.0-test")
-        splits = nuscenes.split_of_scenes()
+        versions = [v for v in nuscenes.versions_of(raw) if (v == "v1.0-test") == (self.eval_set == "test")]
+        if not versions:
+            raise ValueError(f"{raw}: it holds no version of nuScenes with the split {self.eval_set!r}.")
+        version, splits = versions[0], nuscenes.split_of_scenes(versions[0])
         return {
             frame.token: count_points(frame.points, nuscenes.POINT_BYTES)
             for frame in nuscenes.keyframes(raw, version)
