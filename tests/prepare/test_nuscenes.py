@@ -69,7 +69,7 @@ def test_mini_alone_has_its_own_splits_and_beside_trainval_it_is_left(source: Pa
         "val": [token_of("scene-0916", 0), token_of("scene-0916", 2)],
     }
     assert store.splits() == expected
-    add_version(source, "v1.0-mini", {"scene-0061": [[3]]})
+    add_version(source, "v1.0-mini", {"scene-0655": [[3]]})
     assert prepare(source, tmp_path / "both") == 0
     assert len(Store.open(tmp_path / "both").entries) == 5
 
