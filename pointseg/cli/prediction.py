@@ -139,7 +139,7 @@ def check_submission(
         str | None,
         typer.Option(
             help="For scans: a shipped label set or a label_space.json; if not given, semantickitti for "
-            ".label files, nuscenes for _lidarseg.bin, else scannet200.",
+            ".label files, nuscenes for _lidarseg.bin, else scannet200. scannetpp has its classes in --raw.",
             show_default=False,
         ),
     ] = None,

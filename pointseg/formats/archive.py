@@ -70,7 +70,8 @@ def write_archive(
         for name, content in files:
             parts = name.removesuffix("/").split("/") if folders else [name]
             if not all(_PLAIN_NAME.fullmatch(part) for part in parts) or name in written:
-                raise ValueError(f"{path}: expected file names that differ and hold no '/'; got {name!r}.")
+                plain = "are plain" if folders else "hold no '/'"
+                raise ValueError(f"{path}: expected file names that differ and {plain}; got {name!r}.")
             written.add(name)
             # Its time is zip's epoch: that of the writing would make every archive differ.
             entry = zipfile.ZipInfo(name)

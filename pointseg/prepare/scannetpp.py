@@ -14,7 +14,8 @@ have no label here, in training too.
 Points. The mesh was simplified, so that its vertices leave large holes in flat parts; the toolkit says to
 draw points on its surface. A scene is all vertices in file order, then drawn points, --sample for each
 vertex. In training they have the labels of the nearest corner of their triangle (the toolkit: of the nearest
-vertex); elsewhere they have none, and only vertices are scored and submitted.
+vertex); elsewhere they have none, and only vertices are scored and submitted. `pointseg predict` of a mesh
+sees its vertices alone.
 """
 
 from __future__ import annotations

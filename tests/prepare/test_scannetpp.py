@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scannetpp_rooms import CLASSES, add_scene, add_tables, labels_by_hand
 
+from pointseg.core.labels import LabelSpace
+from pointseg.core.scene import Scene
 from pointseg.formats.mesh_points import sample_surface
 from pointseg.prepare import check, scannetpp
-from pointseg.scans.store import Store
+from pointseg.scans.store import Store, StoreWriter
 
 NONE = -100
 
@@ -131,6 +133,21 @@ def test_labels_are_those_that_are_found_vertex_by_vertex(tmp_path: Path, seed: 
         for first, rest in zip(room.raw_label.tolist(), room.further_label.tolist(), strict=True)
     ]
     assert found == labels_by_hand(segments, objects)
+
+
+def test_further_labels_are_one_row_a_vertex_and_of_the_label_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    xyz, raw = np.zeros((4, 3), np.float32), np.zeros(4, np.int32)
+    for shape in ((4,), (3, 2)):
+        with pytest.raises(ValueError, match="further_label must be"):
+            Scene("room", xyz, raw_label=raw, further_label=np.zeros(shape, np.int32))
+    space = LabelSpace("two", (0, 1), ("a", "b"), ("", ""), ((1, 1, 1), (2, 2, 2)), NONE)
+    writer = StoreWriter(tmp_path / "store", space)
+    writer.add(Scene("room", xyz, raw_label=raw, further_label=np.array([[1, NONE]] * 3 + [[1, 7]])), "train")
+    writer.finish()
+    assert check.main([str(tmp_path / "store")]) == 1
+    assert "raw ids outside the label set two: [7]" in capsys.readouterr().out
 
 
 SCANS = "data/bbbbbbbbbb/scans"

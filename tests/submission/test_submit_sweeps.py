@@ -224,6 +224,12 @@ def test_another_name_and_a_damaged_or_foreign_archive_are_told(dataset: Path, t
         assert result.exit_code == 1 and f"{kind}: " in result.stdout, result.output
 
 
+def test_a_zip_of_another_name_is_refused_before_it_gets_it(run: Path, tmp_path: Path) -> None:
+    result = invoke("submit", run, "-o", tmp_path / "submission.dat", "--device", "cpu")
+    assert result.exit_code == 2 and "submission.dat. Servers refuse other names" in result.stderr
+    assert not (tmp_path / "submission.dat").exists()
+
+
 def test_what_is_expected_stands_in_the_data_set(dataset: Path, tmp_path: Path) -> None:
     path = archive(tmp_path / "s.zip", good(dataset))
     result = invoke("check-submission", path)
