@@ -167,7 +167,9 @@ def parse_ranked(data: bytes, source: str, ranks: int) -> npt.NDArray[np.int64]:
     except LabelTextError as error:
         number = (error.line - 1) // ranks
         found = data.split(b"\n")[number]
-        raise LabelTextError(source, number + 1, error.kind, _shorten(found)) from None
+        # A number that is missing between commas leaves no blank line.
+        kind = "text" if error.kind == "blank" else error.kind
+        raise LabelTextError(source, number + 1, kind, _shorten(found)) from None
 
 
 def format_ranked(raw_ids: npt.NDArray[np.integer]) -> bytes:
