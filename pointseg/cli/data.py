@@ -33,7 +33,17 @@ def synthesize(
 def prepare(
     context: typer.Context,
     name: Annotated[
-        Literal["scannet", "custom", "s3dis", "semantickitti", "nyu40", "check"],
+        Literal[
+            "scannet",
+            "custom",
+            "s3dis",
+            "semantickitti",
+            "nuscenes",
+            "scannetpp",
+            "matterport3d",
+            "nyu40",
+            "check",
+        ],
         typer.Argument(help="What to do; NAME --help says more."),
     ],
 ) -> None:

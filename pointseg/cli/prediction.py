@@ -110,8 +110,12 @@ def submit(
     device: Device = "auto",
     engine: Engine = None,
     amp: Amp = None,
+    description: Annotated[
+        Path | None,
+        typer.Option(help="SemanticKITTI: text on the method, which goes into the zip as description.txt."),
+    ] = None,
 ) -> None:
-    """Predict the test split and write the checked zip for the server of ScanNet or of an image benchmark."""
+    """Predict the test split and write the checked zip for the server of the data set that was trained on."""
     from pointseg.submission.submit import submit
 
     submit(
@@ -124,6 +128,7 @@ def submit(
         device=device,
         engine=engine,
         amp=amp,
+        description=description,
     )
 
 
@@ -133,12 +138,13 @@ def check_submission(
     labels: Annotated[
         str | None,
         typer.Option(
-            help="For scans: a shipped label set (scannet200 if not given) or a label_space.json.",
+            help="For scans: a shipped label set or a label_space.json; if not given, semantickitti for "
+            ".label files, nuscenes for _lidarseg.bin, else scannet200. scannetpp has its classes in --raw.",
             show_default=False,
         ),
     ] = None,
     raw: Annotated[
-        Path | None, typer.Option(help="For scans: folder of raw scans, to count vertices of.")
+        Path | None, typer.Option(help="For scans: folder of the raw data set, to count vertices of.")
     ] = None,
     scenes: Annotated[
         Path | None, typer.Option(help="For scans: file with the expected scene names.")

@@ -44,6 +44,11 @@ class ImageScene:
         """Its rows are the pixels of a picture: (height, width)."""
         return self.height, self.width
 
+    @property
+    def further_label(self) -> None:
+        """None: a pixel has one label at most."""
+        return None
+
     def as_picture(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """(P, ...) values of the pixels as (height, width, ...)."""
         return values.reshape(self.height, self.width, *values.shape[1:])

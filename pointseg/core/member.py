@@ -17,6 +17,7 @@ class Member(Protocol):
         num_vertices: P, its rows.
         rgb: (P, 3) uint8 colours, or None where it has none.
         raw_label: (P,) int32 raw ids, or None where it is not labelled.
+        further_label: (P, n) int32 further raw ids, see :class:`pointseg.core.scene.Scene`, or None.
         picture_size: (height, width) of the picture that its rows are, or None for points in space.
     """
 
@@ -33,6 +34,9 @@ class Member(Protocol):
 
     @property
     def raw_label(self) -> npt.NDArray[np.int32] | None: ...
+
+    @property
+    def further_label(self) -> npt.NDArray[np.int32] | None: ...
 
     @property
     def picture_size(self) -> tuple[int, int] | None: ...

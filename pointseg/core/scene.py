@@ -24,6 +24,8 @@ class Scene:
         instance: (P,) int32 object numbers, -1 for no object, or None.
         offset_m: what was taken from the positions of a map to bring them near the origin; added back, they
             are what the source of the scan says, in metres.
+        further_label: (P, n) int32 raw ids of further labels of a vertex, the id for "no label" where there
+            are fewer, or None where a vertex has one at most. Training looks at ``raw_label`` alone.
     """
 
     #: What its parts are called.
@@ -36,6 +38,7 @@ class Scene:
     raw_label: npt.NDArray[np.int32] | None = None
     instance: npt.NDArray[np.int32] | None = None
     offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    further_label: npt.NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         if self.xyz_m.ndim != 2 or self.xyz_m.shape[1] != 3:
@@ -49,9 +52,14 @@ class Scene:
             value = getattr(self, field)
             if value is not None and value.shape != shape:
                 raise ValueError(f"{self.name}: {field} must have shape {shape}; got {value.shape}.")
+        further = self.further_label
+        if further is not None and (further.ndim != 2 or len(further) != self.num_vertices):
+            raise ValueError(
+                f"{self.name}: further_label must be ({self.num_vertices}, n); got {further.shape}."
+            )
 
     def __repr__(self) -> str:
-        optional = ("rgb", "normal", "raw_label", "instance")
+        optional = ("rgb", "normal", "raw_label", "further_label", "instance")
         held = ["xyz_m", *(name for name in optional if getattr(self, name) is not None)]
         return f"Scene({self.name!r}, {self.num_vertices} vertices: {', '.join(held)})"
 

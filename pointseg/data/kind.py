@@ -114,10 +114,10 @@ class SubmissionChecker(Protocol):
     A dataclass whose fields are the options of the verb; all have a default.
 
     Attributes:
-        suffix: what the names of the files in the zip end with.
+        suffixes: what the names of the files in the zip end with, the usual one first.
     """
 
-    suffix: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
 
     def check(self, path: Path) -> SubmissionCheck:
         """Find every mistake.
@@ -237,6 +237,7 @@ class Kind(Config):
         names: Sequence[str],
         label_space: LabelSpace,
         predicted: Iterable[tuple[Any, ScenePrediction]],
+        description: bytes | None = None,
     ) -> SubmissionCheck:
         """Write the zip that the data set's test server takes, and check what was written.
 
@@ -245,11 +246,18 @@ class Kind(Config):
             store: what :meth:`open` gave.
             names: the members that it must hold.
             label_space: the classes of the predictions.
-            predicted: each of these members with its prediction, consumed one by one.
+            predicted: each of these members with its prediction, consumed one by one, with the
+                :meth:`submitted_ranks` most probable classes.
+            description: text on the method, for servers that take one in the zip.
 
         Raises:
-            ValueError: if the data have other classes than the predictions.
+            ValueError: if the data have other classes than the predictions, or the server takes no
+                description.
         """
+
+    def submitted_ranks(self, label_space: LabelSpace) -> int:
+        """How many classes of every row the test server takes, the most probable one first."""
+        return 1
 
     def check_file_name(self, path: Path) -> None:
         """Raises ValueError for a file that is none of this kind by its name."""

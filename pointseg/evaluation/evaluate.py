@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,6 +27,7 @@ from pointseg.data.source import Source
 from pointseg.evaluation.collapse import CollapseReport, print_collapse
 from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
+from pointseg.evaluation.ranked import RankedConfusion
 from pointseg.evaluation.report import Report, print_report
 from pointseg.formats.label_text import write_labels
 from pointseg.models.precision import Amp
@@ -46,6 +48,8 @@ class Evaluation:
         step: optimiser steps behind the weights.
         collapse: neural-collapse diagnostics over the labelled voxels.
         heads: reports of the heads beside the main one.
+        ranked: k -> report over all labels of a vertex, right where one of the k most probable classes is;
+            for data sets with several labels, see :class:`pointseg.evaluation.ranked.RankedConfusion`.
     """
 
     report: Report
@@ -55,6 +59,7 @@ class Evaluation:
     step: int
     collapse: CollapseReport
     heads: Mapping[str, Report] = field(default_factory=dict)
+    ranked: Mapping[int, Report] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Evaluation({len(self.scenes)} scenes, {self.views} views, step {self.step}: {self.report!r})"
@@ -64,9 +69,11 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         heads = {name: report.to_dict() for name, report in self.heads.items()}
+        ranked = {f"top{k}": report.to_dict() for k, report in self.ranked.items()}
         return {
             **self.report.to_dict(),
             **({"heads": heads} if heads else {}),
+            **({"ranked": ranked} if ranked else {}),
             "num_scenes": len(self.scenes),
             "unlabelled_scenes": list(self.unlabelled),
             "views": self.views,
@@ -142,11 +149,20 @@ def evaluate(
     confusion = Confusion(run.label_space.num_classes)
     derived = run.experiment.evaluated_labels(run.label_space)
     others = {head: Confusion(labels.space.num_classes) for head, labels in derived.items()}
+    # Top-1 and Top-k, where the benchmark takes k classes.
+    top = run.experiment.data.submitted_ranks(run.label_space)
+    ranked = RankedConfusion(run.label_space.num_classes, sorted({1, top}))
+    several = False
     watch = CollapseWatch(run.segmenter, run.label_space, run.device)
     with watch.watching():
-        for scene, prediction in predict_store(run, store, labelled, views=views):
+        for scene, prediction in predict_store(run, store, labelled, views=views, top=top):
             assert scene.raw_label is not None
-            confusion.update(run.label_space.encode(scene.raw_label), prediction.train_index)
+            truth = run.label_space.encode(scene.raw_label)
+            confusion.update(truth, prediction.train_index)
+            if scene.further_label is not None and prediction.top_index is not None:
+                several = True
+                further = run.label_space.encode(scene.further_label)
+                ranked.update(np.column_stack([truth, further]), prediction.top_index)
             if save_text is not None:
                 _save_text(Path(save_text), run, scene, prediction)
     for head, labels in derived.items():
@@ -157,7 +173,17 @@ def evaluate(
     report = Report.from_confusion(confusion, run.label_space)
     unlabelled = tuple(name for name in names if name not in set(labelled))
     reports = {head: Report.from_confusion(others[head], labels.space) for head, labels in derived.items()}
-    result = Evaluation(report, tuple(labelled), unlabelled, views, run.step, watch.report(), reports)
+    of_ranks = {k: Report.from_confusion(c, run.label_space) for k, c in ranked.confusions.items()}
+    result = Evaluation(
+        report,
+        tuple(labelled),
+        unlabelled,
+        views,
+        run.step,
+        watch.report(),
+        reports,
+        of_ranks if several else {},
+    )
     _show(result, split, store, classes=classes)
     if json_path is not None:
         about = {"run": str(run_folder), "split": split, "checkpoint": checkpoint}
@@ -166,9 +192,12 @@ def evaluate(
 
 
 def predict_store(
-    run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None
+    run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None, top: int = 1
 ) -> Iterator[tuple[Member, ScenePrediction]]:
-    """Each scene of a store with its prediction, under a progress bar with the time left."""
+    """Each scene of a store with its prediction, under a progress bar with the time left.
+
+    With ``top`` from 2 on, a prediction has this many most probable classes of every row.
+    """
     options = run.experiment.evaluate
     if run.device.type == "cpu":
         keep_freed_memory()
@@ -190,6 +219,7 @@ def predict_store(
                 [scene],
                 views=views or options.views,
                 max_tile_points=options.max_tile_points,
+                top=top,
             )
             yield scene, next(predicted)
 
@@ -205,6 +235,10 @@ def _show(result: Evaluation, split: str, store: Source, *, classes: bool) -> No
     views = f"{result.views} view" + ("s" if result.views > 1 else "")
     title = f"{split}, {len(result.scenes)} {store.members}, {views}: mean IoU"
     print_report(result.report, Console(), classes=classes, title=title, unit=store.unit)
+    for k, of_rank in result.ranked.items():
+        print_report(
+            of_rank, Console(), title=f"Top-{k} over all labels of a vertex, {title}", unit=store.unit
+        )
     for head, of_head in result.heads.items():
         print_report(of_head, Console(), classes=classes, title=f"head {head}, {title}", unit=store.unit)
     print_collapse(result.collapse, Console())

@@ -49,13 +49,17 @@ def check_names(path: Path, names: Iterable[str], suffix: str) -> None:
         )
 
 
-def write_archive(path: Path, files: Iterable[tuple[str, bytes]], *, compress: bool = True) -> None:
-    """Write files to the root of an archive.
+def write_archive(
+    path: Path, files: Iterable[tuple[str, bytes]], *, compress: bool = True, folders: bool = False
+) -> None:
+    """Write files to an archive.
 
     Args:
         path: the zip file.
         files: (name, content) pairs, consumed one by one.
         compress: False for what is compressed already.
+        folders: True allows names with folders, ``a/b.txt``, and those of folders themselves, ``a/`` with no
+            content, for servers that look for their entries; else all lie at the root.
 
     Raises:
         ValueError: for a name that is no plain file name, or that comes twice.
@@ -64,13 +68,15 @@ def write_archive(path: Path, files: Iterable[tuple[str, bytes]], *, compress: b
     written: set[str] = set()
     with writing(path) as stream, zipfile.ZipFile(stream, "w", compression=method) as archive:
         for name, content in files:
-            if not _PLAIN_NAME.fullmatch(name) or name in written:
-                raise ValueError(f"{path}: expected file names that differ and hold no '/'; got {name!r}.")
+            parts = name.removesuffix("/").split("/") if folders else [name]
+            if not all(_PLAIN_NAME.fullmatch(part) for part in parts) or name in written:
+                plain = "are plain" if folders else "hold no '/'"
+                raise ValueError(f"{path}: expected file names that differ and {plain}; got {name!r}.")
             written.add(name)
             # Its time is zip's epoch: that of the writing would make every archive differ.
             entry = zipfile.ZipInfo(name)
             entry.compress_type, entry.create_system = method, 3
-            entry.external_attr = 0o644 << 16
+            entry.external_attr = (0o40755 << 16) | 0x10 if name.endswith("/") else 0o644 << 16
             archive.writestr(entry, content)
 
 

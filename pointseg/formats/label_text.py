@@ -34,7 +34,8 @@ class LabelTextError(ValueError):
     Args:
         source: name of the file.
         line: number of the line, from 1.
-        kind: ``blank``, ``float``, ``several``, ``instance``, ``range`` or ``text``.
+        kind: ``blank``, ``float``, ``several``, ``instance``, ``ranks``, ``range`` or
+            ``text``.
         text: the line, shortened.
     """
 
@@ -48,6 +49,7 @@ _ADVICE = {
     "float": "This is the text of a float, numpy.savetxt's default; write integers: savetxt(..., fmt='%d').",
     "several": "Write one number per line, one line per vertex.",
     "instance": "This is a line of the instance task; the semantic task wants one raw id per vertex.",
+    "ranks": "Each line needs equally many numbers: one, or as many as the server takes, between commas.",
     "range": "The number does not fit 64 bits.",
     "text": "No header, no class names, no byte-order mark: only raw ids.",
 }
@@ -138,6 +140,41 @@ def format_labels(raw_ids: npt.ArrayLike) -> bytes:
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise ValueError(f"Labels must be (P,) integers; got shape {ids.shape}, {ids.dtype}.")
     return b"".join(b"%d\n" % i for i in ids.tolist())
+
+
+def parse_ranked(data: bytes, source: str, ranks: int) -> npt.NDArray[np.int64]:
+    """(P, 1) or (P, ranks) integers: one on each line, or ``ranks`` with commas between them.
+
+    Raises:
+        LabelTextError: naming the first line that is neither, or has fewer numbers than the first one.
+    """
+    data = data.replace(b"\r\n", b"\n")
+    commas = data.split(b"\n", 1)[0].count(b",")
+    if not commas:
+        return parse_labels(data, source)[:, None]
+    text = np.frombuffer(data, dtype=np.uint8)
+    ends = text[(text == ord(",")) | (text == _NEWLINE)]
+    if not data.endswith(b"\n"):
+        ends = np.append(ends, np.uint8(_NEWLINE))
+    line = np.array([ord(",")] * (ranks - 1) + [_NEWLINE], dtype=np.uint8)
+    whole = len(ends) // ranks * ranks
+    if len(ends) != whole or not (ends.reshape(-1, ranks) == line).all():
+        for number, found in enumerate(data.split(b"\n"), start=1):
+            if found.count(b",") != ranks - 1:
+                raise LabelTextError(source, number, "ranks" if found else "blank", _shorten(found))
+    try:
+        return parse_labels(data.replace(b",", b"\n"), source).reshape(-1, ranks)
+    except LabelTextError as error:
+        number = (error.line - 1) // ranks
+        found = data.split(b"\n")[number]
+        # A number that is missing between commas leaves no blank line.
+        kind = "text" if error.kind == "blank" else error.kind
+        raise LabelTextError(source, number + 1, kind, _shorten(found)) from None
+
+
+def format_ranked(raw_ids: npt.NDArray[np.integer]) -> bytes:
+    """(P, n) integers -> the bytes of a text, those of a row on a line with commas between them."""
+    return b"".join(b",".join(b"%d" % i for i in row) + b"\n" for row in raw_ids.tolist())
 
 
 def write_labels(path: Path, raw_ids: npt.ArrayLike) -> None:

@@ -23,7 +23,7 @@ class ImageSubmission:
         split: split that was predicted.
     """
 
-    suffix: ClassVar[str] = ".png"
+    suffixes: ClassVar[tuple[str, ...]] = (".png",)
 
     layout: str | None = None
     data: Path | None = None

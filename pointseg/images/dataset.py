@@ -156,8 +156,11 @@ class ImageData(Kind):
         names: Sequence[str],
         label_space: LabelSpace,
         predicted: Iterable[tuple[ImageScene, ScenePrediction]],
+        description: bytes | None = None,
     ) -> SubmissionCheck:
         """A PNG for each image, in the ids that the benchmark's server takes."""
+        if description is not None:
+            raise ValueError("--description: servers of images take none.")
         layout = LAYOUTS[self.layout]
         space = layout.server_classes(store.path)
         if space.names != label_space.names or store.label_space.raw_ids != label_space.raw_ids:

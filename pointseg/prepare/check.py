@@ -72,7 +72,8 @@ def _label_problems(store: Store, entry: Mapping[str, Any], scene: Scene) -> Ite
     space = store.label_space
     # A store may keep ids that are left out of training, if its preparation has named them.
     allowed = {space.unlabelled_raw_id, *space.raw_ids, *store.options.get("ignored_raw_ids", [])}
-    outside = [i for i in ids.tolist() if i not in allowed]
+    further = () if scene.further_label is None else np.unique(scene.further_label).tolist()
+    outside = [i for i in sorted({*ids.tolist(), *further}) if i not in allowed]
     if outside:
         yield f"raw ids outside the label set {space.name}: {outside[:10]}"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pointseg.core.labels import load_label_space
+from pointseg.core.labels import LabelSpace, load_label_space
 from pointseg.core.lock import sole_writer
 from pointseg.prepare.custom import report_outcome, with_groups
 from pointseg.prepare.preparation import Job, Prepared, default_workers, prepare
@@ -38,7 +38,7 @@ def prepare_known(
     options: argparse.Namespace,
     console: Console,
     *,
-    labels: str,
+    labels: str | LabelSpace,
     settings: Mapping[str, Any],
     jobs: Sequence[Job],
     read: Callable[[Job], Prepared],
@@ -48,14 +48,16 @@ def prepare_known(
     Args:
         options: of :func:`parser`.
         console: for progress.
-        labels: the shipped label set.
+        labels: a shipped label set by its name, or one that was read from the data.
         settings: how scenes are prepared, recorded in the store; one with others is refused.
         jobs: the scenes.
         read: reads one of them; picklable.
     """
-    space = load_label_space(labels)
+    space = load_label_space(labels) if isinstance(labels, str) else labels
     with sole_writer(options.store, "store"):
-        writer = StoreWriter(options.store, space, options={"source": labels, "labels": labels, **settings})
+        writer = StoreWriter(
+            options.store, space, options={"source": space.name, "labels": space.name, **settings}
+        )
         outcome = prepare(
             read, jobs, writer, workers=options.workers, overwrite=options.overwrite, console=console
         )

@@ -19,17 +19,11 @@ import numpy as np
 from pointseg.core.labels import load_label_space
 from pointseg.core.scene import Scene
 from pointseg.formats.clouds import estimate_normals
+from pointseg.formats.semantickitti import CLASS_BITS, LEFT_OUT, MERGED, find_sweeps, read_numbers, split_of
 from pointseg.prepare.known import parser, prepare_known
 from pointseg.prepare.preparation import Job, Prepared, exit_code
 
 LABELS = "semantickitti"
-VAL, TEST = ("08",), tuple(f"{number:02d}" for number in range(11, 22))
-#: Raw class -> the class that it counts as: buses and trains are other vehicles, moving ones as still ones.
-MERGED = {
-    13: 20, 16: 20, 60: 40, 252: 10, 253: 31, 254: 30, 255: 32, 256: 20, 257: 20, 258: 18, 259: 20,
-}  # fmt: skip
-#: Raw classes that the benchmark leaves out: unlabelled, outlier, other structure, other object.
-LEFT_OUT = (0, 1, 52, 99)
 _UNLABELLED = 0
 
 
@@ -39,19 +33,11 @@ def plan_jobs(source: Path, every: int) -> list[Job]:
     Raises:
         ValueError: if there is none.
     """
-    sequences = sorted(path for path in (source / "sequences").glob("[0-9][0-9]") if path.is_dir())
-    jobs = [
-        Job(f"{path.name}_{sweep.stem}", _split(path.name), sweep)
-        for path in sequences
-        for sweep in sorted((path / "velodyne").glob("*.bin"))[::every]
-    ]
-    if not jobs:
-        raise ValueError(f"{source}: expected sequences/00/velodyne/000000.bin and so on; found none.")
-    return jobs
-
-
-def _split(sequence: str) -> str:
-    return "val" if sequence in VAL else "test" if sequence in TEST else "train"
+    by_sequence: dict[str, list[Job]] = {}
+    for name, sweep in find_sweeps(source).items():
+        sequence = sweep.parents[1].name
+        by_sequence.setdefault(sequence, []).append(Job(name, split_of(sequence), sweep))
+    return [job for jobs in by_sequence.values() for job in jobs[::every]]
 
 
 def read_sweep(job: Job, *, with_normals: bool) -> Prepared:
@@ -60,27 +46,19 @@ def read_sweep(job: Job, *, with_normals: bool) -> Prepared:
     Raises:
         ValueError: for a file that was cut, labels that are missing or too many, and unknown classes.
     """
-    points = _numbers(job.source, "<f4", 4)
+    points = read_numbers(job.source, "<f4", 4)
     xyz = np.ascontiguousarray(points[:, :3])
     label = instance = None
     if job.split != "test":
         file = job.source.parents[1] / "labels" / f"{job.source.stem}.label"
         if not file.is_file():
             raise ValueError(f"{file}: no such file; sequences up to 10 have labels.")
-        both = _numbers(file, "<u4", 1)[:, 0]
+        both = read_numbers(file, "<u4", 1)[:, 0]
         if len(both) != len(xyz):
             raise ValueError(f"{file}: {len(both):,} labels for {len(xyz):,} points of {job.source.name}.")
-        label, instance = _scored(both & 0xFFFF, file), (both >> 16).astype(np.int32)
+        label, instance = _scored(both & CLASS_BITS, file), (both >> 16).astype(np.int32)
     normal = estimate_normals(xyz) if with_normals else None
     return Prepared(Scene(job.name, xyz, normal=normal, raw_label=label, instance=instance))
-
-
-def _numbers(file: Path, kind: str, columns: int) -> np.ndarray:
-    data = file.read_bytes()
-    size = np.dtype(kind).itemsize * columns
-    if len(data) % size:
-        raise ValueError(f"{file}: {len(data):,} bytes are no whole number of points of {size}; was it cut?")
-    return np.frombuffer(data, dtype=kind).reshape(-1, columns)
 
 
 def _scored(raw: np.ndarray, file: Path) -> np.ndarray:

@@ -1,20 +1,23 @@
 """Benchmark: what the test server of a data set of scans expects, from the files of that data set alone.
 
-Beside a data set's ``label_sets`` in resources lie ``benchmark.json``, the fields of :class:`Benchmark`, and
-``scene_vertex_counts.csv`` with the columns scene, split and num_vertices.
+Beside a data set's ``label_sets`` in resources lie ``benchmark.json``, the fields of :class:`Benchmark`, and,
+where the scenes are known, ``scene_vertex_counts.csv`` with the columns scene, split and num_vertices. A data
+set whose classes stand in its own download has a folder of the label set's name and no ``label_sets``.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from pointseg.config import Config
-from pointseg.core.labels import shipped_label_sets
+from pointseg.core.labels import resource_path, shipped_label_sets
 from pointseg.formats.ply import ply_vertex_count
 from pointseg.formats.text import read_lines
 
@@ -34,6 +37,11 @@ class Benchmark(Config):
         scene_lists: where a copy may list the scenes of the scored split.
         scored_folder: folder of a copy that holds the scenes of the scored split, where no list does.
         advice: what to know before an upload.
+        layout: what the archive holds: ``text``, a text at the root for each scan; else the name of a layout
+            of sweeps, see ``pointseg.scans.sweep_layouts``.
+        ranks: of ``text``, ids on a line, the most probable class first; files with one id a line are right,
+            too.
+        num_scored: how many scenes the server scores, where only that is known.
     """
 
     scene_name: str = r"[\w.-]+"
@@ -47,18 +55,25 @@ class Benchmark(Config):
     scene_lists: tuple[str, ...] = ("scannetv2_test.txt", "splits/scannetv2_test.txt")
     scored_folder: str = "scans_test"
     advice: str = ""
+    layout: Literal["text", "semantickitti", "nuscenes"] = "text"
+    ranks: int = Field(default=1, ge=1)
+    num_scored: int | None = None
 
     @classmethod
     def of(cls, label_set: str) -> Benchmark:
         """That of the data set which a label set belongs to; the defaults for a set of the user's own."""
         table = shipped_label_sets().get(label_set)
-        if table is None or not (table.parents[1] / "benchmark.json").is_file():
+        # The name of a user's own set may be anything, a path for instance.
+        named = label_set if re.fullmatch(r"\w+", label_set) else "none"
+        folder = resource_path(named) if table is None else table.parents[1]
+        if not (folder / "benchmark.json").is_file():
             return cls()
-        rules = json.loads((table.parents[1] / "benchmark.json").read_text(encoding="utf-8"))
+        rules = json.loads((folder / "benchmark.json").read_text(encoding="utf-8"))
         counts: dict[str, dict[str, int]] = {}
-        with (table.parents[1] / "scene_vertex_counts.csv").open(newline="", encoding="utf-8") as handle:
-            for row in csv.DictReader(handle):
-                counts.setdefault(row["split"], {})[row["scene"]] = int(row["num_vertices"])
+        if (folder / "scene_vertex_counts.csv").is_file():
+            with (folder / "scene_vertex_counts.csv").open(newline="", encoding="utf-8") as handle:
+                for row in csv.DictReader(handle):
+                    counts.setdefault(row["split"], {})[row["scene"]] = int(row["num_vertices"])
         return cls(counts=counts, **rules)
 
     @property
@@ -154,7 +169,12 @@ class Benchmark(Config):
 
     def remarks(self, expected: Counts, path: Path) -> tuple[str, ...]:
         """What to know before an upload of a valid archive, or that this is none."""
-        if not self.official or expected != self.official:
+        if self.num_scored is not None:
+            is_official = len(expected) == self.num_scored
+        else:
+            # A benchmark whose scenes are not known here has advice on how to tell.
+            is_official = expected == self.official if self.official else bool(self.advice)
+        if not is_official:
             return (
                 f"These {len(expected)} scenes are not the official test split: a rehearsal, nothing to "
                 "upload.",

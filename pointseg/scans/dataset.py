@@ -16,6 +16,7 @@ from pointseg.data.kind import Kind
 from pointseg.data.reader import SceneReader
 from pointseg.formats.clouds import CLOUD_SUFFIXES
 from pointseg.formats.submission import SubmissionCheck
+from pointseg.scans.benchmark import Benchmark
 from pointseg.scans.checker import ScanSubmission, check_by_rules
 from pointseg.scans.features import COLOR_SCALES, FeatureName, check_scene_has
 from pointseg.scans.file import CloudFile, read_for_network
@@ -24,6 +25,8 @@ from pointseg.scans.paste import InstancePaster, PasteConfig
 from pointseg.scans.pipeline import ScenePipeline, split_at_voxelize
 from pointseg.scans.store import Store
 from pointseg.scans.submission import write_submission
+from pointseg.scans.sweep_layouts import layout_for_split
+from pointseg.scans.sweep_submission import write_sweeps
 from pointseg.scans.transforms import TransformConfig
 
 
@@ -114,6 +117,10 @@ class StoreData(Kind):
         """See :func:`pointseg.scans.labelled.labelled_suffixes`."""
         return labelled_suffixes(source)
 
+    def submitted_ranks(self, label_space: LabelSpace) -> int:
+        """Three for ScanNet++, see ``pointseg.scans.benchmark``; else one."""
+        return Benchmark.of(label_space.name).ranks
+
     def write_submission(
         self,
         path: Path,
@@ -121,7 +128,21 @@ class StoreData(Kind):
         names: Sequence[str],
         label_space: LabelSpace,
         predicted: Iterable[tuple[Scene, ScenePrediction]],
+        description: bytes | None = None,
     ) -> SubmissionCheck:
-        """A text of raw ids for each scan, one line a vertex."""
-        write_submission(path, ((s.name, label_space.decode(p.train_index)) for s, p in predicted))
-        return check_by_rules(path, label_space, {name: store.num_vertices(name) for name in names})
+        """A text of raw ids for each scan, one line a vertex, or what the server of the label set takes."""
+        rules = Benchmark.of(label_space.name)
+        layout = layout_for_split(rules.layout, store.entry(names[0])["split"], description)
+        expected = {name: store.num_scored(name) for name in names}
+        raw_ids = (
+            (
+                s.name,
+                label_space.decode(p.train_index if p.top_index is None else p.top_index)[: expected[s.name]],
+            )
+            for s, p in predicted
+        )
+        if layout is None:
+            write_submission(path, raw_ids)
+        else:
+            write_sweeps(path, layout, names, raw_ids)
+        return check_by_rules(path, label_space, expected, layout)

@@ -68,6 +68,10 @@ class Store(Source):
     def has_colors(self, name: str) -> bool:
         return "rgb" in self.entry(name)["files"]
 
+    def num_scored(self, name: str) -> int:
+        """Rows of a scene that its benchmark scores: the first ones; behind them lie drawn points."""
+        return int(self.entry(name).get("notes", {}).get("scored_rows", self.num_vertices(name)))
+
     def load(self, name: str, *, verify: bool = True) -> Scene:
         """A scene whose arrays are read-only memory maps: pages are read when they are used.
 

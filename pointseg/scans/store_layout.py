@@ -1,7 +1,7 @@
 """How a store lies on disk: names, types and the manifest.
 
     STORE/manifest.json             versions, label set, options; each scene's split, hashes and counts
-    STORE/scenes/<name>/*.npy       xyz_m, rgb, normal, raw_label, instance; what a scene lacks has no file
+    STORE/scenes/<name>/*.npy       the ARRAYS of a scene; what it lacks has no file
     STORE/scenes/<name>/scene.json  the scene's entry of the manifest
     STORE/.partial/                 scenes being written; renamed into place when whole
 
@@ -27,6 +27,7 @@ ARRAYS: dict[str, str] = {
     "normal": "float32",
     "raw_label": "int32",
     "instance": "int32",
+    "further_label": "int32",
 }
 
 MANIFEST = "manifest.json"

@@ -1,7 +1,8 @@
 """The zip that the test server wants: written so that it is right, and checked for every known mistake.
 
 Files lie at the root of the archive, one `<scene>.txt` for each scan of the test split; each has one raw id
-per line, one line per vertex of that scan's mesh, in its order.
+per line, or several with commas where the server takes several, one line per vertex of that scan's mesh, in
+its order.
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace
 from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, foreign_method, write_archive
-from pointseg.formats.label_text import LabelTextError, format_labels, parse_labels
+from pointseg.formats.label_text import (
+    LabelTextError,
+    format_labels,
+    format_ranked,
+    parse_labels,
+    parse_ranked,
+)
 from pointseg.formats.submission import SubmissionCheck, count_ids, foreign_archive
 from pointseg.formats.submission_problems import Findings
 from pointseg.scans.submission_ids import diagnose_ids, diagnose_line_counts
-from pointseg.scans.submission_kinds import KINDS
+from pointseg.scans.submission_kinds import KINDS, RANKED_KINDS
 from pointseg.scans.submission_names import sort_members
 
 #: Bytes of text for one vertex that no honest file exceeds; savetxt's floats take 25.
@@ -32,12 +39,18 @@ def write_submission(path: Path, predictions: Iterable[tuple[str, npt.ArrayLike]
 
     Args:
         path: the zip file.
-        predictions: (scene, (P,) raw ids) pairs, consumed one by one.
+        predictions: (scene, (P,) raw ids, or (P, n) with the most probable class first) pairs, consumed one
+            by one.
 
     Raises:
         ValueError: for a scene name that is no plain file name, or that comes twice.
     """
-    write_archive(path, ((f"{scene}.txt", format_labels(raw_ids)) for scene, raw_ids in predictions))
+
+    def text(raw_ids: npt.ArrayLike) -> bytes:
+        ids = np.asarray(raw_ids)
+        return format_ranked(ids) if ids.ndim == 2 else format_labels(ids)
+
+    write_archive(path, ((f"{scene}.txt", text(raw_ids)) for scene, raw_ids in predictions))
 
 
 def check_submission(
@@ -47,6 +60,7 @@ def check_submission(
     *,
     other_scenes: Mapping[str, str] | None = None,
     scene_name: str = ".+",
+    ranks: int = 1,
 ) -> SubmissionCheck:
     """Find everything that is wrong with an archive; nothing is unpacked to disk.
 
@@ -56,6 +70,7 @@ def check_submission(
         vertex_counts: the expected scenes and their numbers of vertices.
         other_scenes: scene -> split, for scenes that are known and do not belong here.
         scene_name: pattern of the names of the data set's scenes.
+        ranks: ids that a line may have, if not one.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -63,7 +78,7 @@ def check_submission(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected the zip of a submission.")
-    findings = Findings(KINDS)
+    findings = Findings(KINDS if ranks == 1 else RANKED_KINDS)
     found: dict[str, npt.NDArray[np.int64]] = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -71,21 +86,26 @@ def check_submission(
                 archive.infolist(), vertex_counts, other_scenes or {}, findings, scene_name=scene_name
             )
             for scene, member in members.items():
-                raw_id = _read_member(archive, member, vertex_counts[scene], findings)
+                raw_id = _read_member(archive, member, vertex_counts[scene], ranks, findings)
                 if raw_id is not None:
                     found[scene] = raw_id
     except BAD_ARCHIVE as error:
         findings.add("not_a_zip", foreign_archive(path) or str(error))
-    counts = count_ids(found.values())
-    _diagnose(found, counts, label_space, vertex_counts, findings)
+    _diagnose(found, count_ids(found.values()), label_space, vertex_counts, findings)
     return SubmissionCheck(
-        findings.problems(), label_space, len(vertex_counts), id_counts=counts, num_scenes=len(found)
+        findings.problems(),
+        label_space,
+        len(vertex_counts),
+        # Of several classes of a vertex, the first is the prediction.
+        id_counts=count_ids(raw_id[:, 0] for raw_id in found.values()),
+        num_scenes=len(found),
     )
 
 
 def _read_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, num_vertices: int, findings: Findings
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, num_vertices: int, ranks: int, findings: Findings
 ) -> npt.NDArray[np.int64] | None:
+    """(P, 1) or (P, ranks) ids, or None and a finding."""
     name = member.filename
     limit = MAX_BYTES_PER_VERTEX * num_vertices + 4096
     if member.flag_bits & _ENCRYPTED:
@@ -99,7 +119,8 @@ def _read_member(
     try:
         # The declared size may lie; reading stops at the limit, not where the data ends.
         with archive.open(member) as handle:
-            return parse_labels(handle.read(limit), name)
+            content = handle.read(limit)
+        return parse_labels(content, name)[:, None] if ranks == 1 else parse_ranked(content, name, ranks)
     except LabelTextError as error:
         findings.add(
             _KIND_OF_LINE.get(error.kind, "not_integers"),
@@ -110,7 +131,12 @@ def _read_member(
     return None
 
 
-_KIND_OF_LINE = {"blank": "blank_line", "float": "float_text", "instance": "instance_format"}
+_KIND_OF_LINE = {
+    "blank": "blank_line",
+    "float": "float_text",
+    "instance": "instance_format",
+    "ranks": "ranks",
+}
 
 
 def _diagnose(

@@ -24,12 +24,13 @@ def diagnose_ids(id_counts: Mapping[int, int], label_space: LabelSpace) -> tuple
     """
     used, valid = set(id_counts), set(label_space.raw_ids)
     invalid = used - valid
-    other = _other_set_with(used, label_space)
     if not invalid:
-        # The two sets share their small ids. So many of the small set's ids, and no other, are no accident.
-        if other is not None and 2 * len(used) >= other.num_classes:
-            return "wrong_label_set", f"all {len(used)} ids in use are ids of {other.name}"
+        # Two sets of a data set share their small ids. So many of one's ids, and no other, are no accident.
+        sibling = _other_set_with(used, label_space, same_data=True)
+        if sibling is not None and 2 * len(used) >= sibling.num_classes:
+            return "wrong_label_set", f"all {len(used)} ids in use are ids of {sibling.name}"
         return None
+    other = _other_set_with(used, label_space)
     share = sum(id_counts[i] for i in invalid) / sum(id_counts.values())
     evidence = f"{share:.1%} of the vertices carry {_listed(invalid)}"
     last = label_space.num_classes - 1
@@ -47,10 +48,15 @@ def diagnose_ids(id_counts: Mapping[int, int], label_space: LabelSpace) -> tuple
     )
 
 
-def _other_set_with(used: set[int], label_space: LabelSpace) -> LabelSpace | None:
-    """A shipped label set, other than ours and no part of it, that has every id in use."""
-    ours = set(label_space.raw_ids)
-    others = (load_label_space(name) for name in shipped_label_sets())
+def _other_set_with(used: set[int], label_space: LabelSpace, *, same_data: bool = False) -> LabelSpace | None:
+    """A shipped label set, other than ours and no part of it, that has every id in use.
+
+    With ``same_data``, one of the same data set: those of others have small ids too, without a meaning here.
+    """
+    ours, shipped = set(label_space.raw_ids), shipped_label_sets()
+    home = shipped[label_space.name].parent if label_space.name in shipped else None
+    names = [name for name, table in shipped.items() if not same_data or table.parent == home]
+    others = (load_label_space(name) for name in names)
     return next((o for o in others if used <= set(o.raw_ids) and not set(o.raw_ids) <= ours), None)
 
 

@@ -93,3 +93,90 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "invalid_ids": ("Ids are not classes of the label set", "Write raw ids of the label set only."),
 }
+
+_RANKS = {
+    "ranks": (
+        "Lines have different numbers of ids, or another number than the server takes",
+        "One id on every line, or three with commas between them on every line; two are refused.",
+    )
+}
+#: Those of scans where the server takes several ids a vertex: ScanNet++.
+RANKED_KINDS: dict[str, tuple[str, str]] = {
+    **{kind: text for kind, text in KINDS.items() if kind != "train_indices"},
+    **_RANKS,
+    "too_large": (
+        "A file is absurdly large for its scan",
+        "One to three integers a line, one line per vertex of mesh_aligned_0.05.ply; no scores.",
+    ),
+    "wrong_split": ("Scenes of another split are in the archive", "Predict with `--split test`."),
+    "float_text": (
+        "Numbers are written as floats, the default of numpy.savetxt",
+        "Write integers: numpy.savetxt(path, raw_id, fmt='%d', delimiter=',').",
+    ),
+    "not_integers": (
+        "A line is no integers with commas between them",
+        "No header, no class names, no blanks in place of commas.",
+    ),
+    "line_count": (
+        "A file has another number of lines than its scan has vertices",
+        "One line per vertex of mesh_aligned_0.05.ply, in the order of that file; not of points that were "
+        "drawn on its surface.",
+    ),
+    "wrong_label_set": (
+        "These look like ids of another label set",
+        "The id of a class is the number of its line in top100.txt, from 0.",
+    ),
+    "unlabelled": (
+        "Vertices carry an id that means 'no label'",
+        "The server refuses negative ids; give every vertex the best class.",
+    ),
+}
+
+#: The mistakes of submissions of LiDAR sweeps, likewise; those of the ids are as above.
+SWEEP_KINDS: dict[str, tuple[str, str]] = {
+    "not_a_zip": ("This is no readable zip archive", "Make a .zip with `pointseg submit`."),
+    "zip_name": ("The name does not end with .zip", "Servers refuse other names: rename it."),
+    "too_many_files": (
+        "The archive holds far too many files",
+        "One file of predictions for each sweep that is scored, and nothing else.",
+    ),
+    **{kind: KINDS[kind] for kind in ("duplicate_name", "encrypted", "compression", "corrupt")},
+    "unsafe_name": (
+        "A file name leads out of the archive's folder",
+        "No '..', drive, leading '/', backslash or link.",
+    ),
+    "enclosing_folder": (
+        "The files lie in a folder more than they should",
+        "Make the archive from within that folder: `cd results && zip -r ../submission.zip .`",
+    ),
+    "missing_folder": (
+        "The archive has no entry for a folder that the server looks for",
+        "Make it with `zip -r` and without -D, or with `pointseg submit`.",
+    ),
+    "missing_file": (
+        "A file beside the predictions is missing",
+        "`pointseg submit` writes it; the data set's devkit says what it holds.",
+    ),
+    "further_file": ("A file beside the predictions is not what it must be", "Mend it."),
+    "missing_sweep": ("Expected sweeps are missing", "Predict every sweep of the split (no --every)."),
+    "extra_sweep": (
+        "Sweeps that are not expected are in the archive",
+        "Predict the split that the server scores, and name each file like its sweep.",
+    ),
+    "other_file": ("Other files are in the archive", "Leave them out."),
+    "file_size": (
+        "A file has another length than its sweep",
+        "One number a point in the order of the sweep, of the type that the server reads (uint32 for "
+        "SemanticKITTI, uint8 for nuScenes); no voxels, no int64, no header of numpy.",
+    ),
+    "train_indices": (
+        "These look like train indices, not raw ids",
+        "Turn them into raw ids (LabelSpace.decode, the inverse of the mapping of the data set's devkit).",
+    ),
+    "wrong_label_set": ("These look like ids of another label set", "Check --labels and the model."),
+    "unlabelled": (
+        "Points carry an id that means 'no label'",
+        "It counts as a miss of the true class, or is refused; give every point the best class.",
+    ),
+    "invalid_ids": KINDS["invalid_ids"],
+}

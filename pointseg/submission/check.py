@@ -48,7 +48,7 @@ def kind_of(path: Path, given: Mapping[str, Any]) -> type[Kind]:
         wanted = ", ".join(f"--{name}" for name in given)
         raise ValueError(f"{wanted}: these options belong to different kinds of data; see --help.")
     names = member_names(path)
-    holding = [row for row in able if any(name.endswith(row.checker.suffix) for name in names)]
+    holding = [row for row in able if any(name.endswith(row.checker.suffixes) for name in names)]
     return [*holding, *able][0]
 
 

@@ -29,12 +29,14 @@ def submit(
     device: str = "auto",
     engine: str | None = None,
     amp: Amp | None = None,
+    description: Path | None = None,
 ) -> SubmissionCheck:
     """The verb: predict a split, write the zip, check it, and only then give it its name.
 
     Args:
         run_folder: RUN folder of `pointseg train`.
-        output: the zip file: a text for each scan, or a PNG for each image.
+        output: the zip file, as the server of the run's label set wants it: a text for each scan, a file of
+            numbers for each sweep, a PNG for each image.
         split: split of the store.
         views: test-time views; those of the run's configuration if None.
         checkpoint: ``best`` or ``last``.
@@ -42,6 +44,7 @@ def submit(
         device: where to run.
         engine: what convolves; as configured if None.
         amp: type of the forward pass, ``none``, ``bf16`` or ``fp16``; as configured if None.
+        description: file with the text on the method that the server of SemanticKITTI takes.
 
     Raises:
         ValueError: if the result does not pass the check; it stays as ``<output>.rejected``.
@@ -49,15 +52,16 @@ def submit(
     output = Path(output)
     check_destination(output)
     check_views(views)
+    text = None if description is None else description.read_bytes()
     run = load_run(run_folder, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
     kind = run.experiment.data
     store = run.open_data(data)
     names = store.scene_names(split)
-    check_names(output, names, kind.checker.suffix)
+    check_names(output, names, kind.checker.suffixes[0])
     rejected = output.with_name(f"{output.name}.rejected")
-    predicted = predict_store(run, store, names, views=views)
+    predicted = predict_store(run, store, names, views=views, top=kind.submitted_ranks(run.label_space))
     with naming(rejected):
-        check = kind.write_submission(rejected, store, names, run.label_space, predicted)
+        check = kind.write_submission(rejected, store, names, run.label_space, predicted, text)
     if not check.is_valid:
         messages = "\n".join(problem.message for problem in check.problems)
         raise ValueError(f"{rejected} is not fit for the server:\n{messages}")

@@ -31,6 +31,21 @@ def test_it_compresses_unless_told_otherwise_and_knows_no_time(tmp_path: Path) -
     assert member.compress_size < len(TEXT) and member.date_time == (1980, 1, 1, 0, 0, 0)
 
 
+def test_folders_have_entries_of_their_own_where_they_are_asked_for(tmp_path: Path) -> None:
+    files = [("a/", b""), ("a/b/", b""), ("a/b/c.txt", TEXT)]
+    write_archive(tmp_path / "a.zip", files, folders=True)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        outer, inner, file = archive.infolist()
+        archive.extractall(tmp_path / "out")
+    assert outer.is_dir() and inner.is_dir() and not file.is_dir()
+    assert stat.filemode(inner.external_attr >> 16) == "drwxr-xr-x" and inner.external_attr & 0x10
+    assert (tmp_path / "out" / "a" / "b" / "c.txt").read_bytes() == TEXT
+    for name in ("../up", "a//b", "/a", "a/./b", "a/b/c.txt"):
+        with pytest.raises(ValueError, match="differ and are plain"):
+            write_archive(tmp_path / "b.zip", [("a/b/c.txt", b""), (name, b"")], folders=True)
+    assert not (tmp_path / "b.zip").exists()
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../up", "a/../../b", "a\\b", "c:x", "nul\0", ".", ""])
 def test_names_that_lead_out_of_the_folder_are_unsafe(name: str) -> None:
     member = zipfile.ZipInfo("x")

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointseg.formats.label_text import LabelTextError, format_labels, parse_labels, read_labels, write_labels
+from pointseg.formats.label_text import (
+    LabelTextError,
+    format_labels,
+    format_ranked,
+    parse_labels,
+    parse_ranked,
+    read_labels,
+    write_labels,
+)
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 #: Made of what lines consist of, so that many examples are nearly right.
@@ -128,3 +136,31 @@ def test_a_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path) ->
 def test_floats_are_not_written() -> None:
     with pytest.raises(ValueError, match="float64"):
         format_labels(np.array([1.0]))
+
+
+@given(st.lists(st.tuples(*[st.integers(-(10**9), 10**9)] * 3), min_size=1, max_size=30), st.booleans())
+def test_several_numbers_a_line_are_read_as_they_were_written(rows: list[tuple[int, ...]], end: bool) -> None:
+    data = format_ranked(np.array(rows))
+    assert data.splitlines() == [",".join(map(str, row)).encode() for row in rows]
+    assert parse_ranked(data if end else data.rstrip(b"\n"), "x", 3).tolist() == [list(row) for row in rows]
+    assert parse_ranked(format_labels(np.array(rows)[:, 0]), "x", 3).tolist() == [[row[0]] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "kind"),
+    [
+        (b"1,2,3\n1,2\n", 2, "ranks"),
+        (b"1,2\n", 1, "ranks"),
+        (b"1,2,3\n4\n5,6,7\n", 2, "ranks"),
+        (b"1,2,3,4\n", 1, "ranks"),
+        (b"1,2,3\n\n1,2,3\n", 2, "blank"),
+        (b"1,2,3\n1,2,x\n", 2, "text"),
+        (b"1,2,3\n1.0,2.0,3.0\n", 2, "float"),
+        (b"1,2,3\n1,,3\n", 2, "text"),
+        (b"1\n1,2,3\n", 2, "several"),
+    ],
+)
+def test_the_first_line_of_another_number_of_numbers_is_named(data: bytes, line: int, kind: str) -> None:
+    with pytest.raises(LabelTextError) as error:
+        parse_ranked(data, "x.txt", 3)
+    assert (error.value.line, error.value.kind) == (line, kind)

@@ -1,6 +1,5 @@
 """pointseg submit: a run's predictions for every vertex, as raw ids, in a zip that passes the check."""
 
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,31 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from pointseg.cli import app
-from pointseg.config import dump_config
 from pointseg.core.labels import LabelSpace
 from pointseg.experiment import Experiment
 from pointseg.formats.label_text import parse_labels
 from pointseg.prediction.predict import predict_scenes
-from pointseg.runs.checkpoint import load_run, save_checkpoint
+from pointseg.runs.checkpoint import load_run
 from pointseg.scans.store import Store
 
 
 @pytest.fixture
-def untrained_run(tiny_experiment: Callable[..., Experiment], tiny_store: Path, tmp_path: Path) -> Path:
-    """A RUN folder with fresh weights: what is submitted does not depend on their worth."""
-    experiment, space, run = tiny_experiment(), Store.open(tiny_store).label_space, tmp_path / "run"
-    (run / "checkpoints").mkdir(parents=True)
-    (run / "config.yaml").write_text(dump_config(experiment))
-    (run / "label_space.json").write_text(json.dumps(space.to_dict()))
-    torch.manual_seed(0)
-    pipeline = experiment.build_pipeline(space, "cpu")
-    segmenter = experiment.build_segmenter(pipeline.num_features, space.num_classes)
-    save_checkpoint(run / "checkpoints" / "last.pt", {"weights": segmenter.state_dict(), "step": 0})
-    return run
+def untrained_run(
+    tiny_experiment: Callable[..., Experiment], tiny_store: Path, fresh_run: Callable[..., Path]
+) -> Path:
+    return fresh_run(tiny_experiment(), Store.open(tiny_store).label_space)
 
 
 def submit(run: Path, output: Path, *options: str) -> Any:
