@@ -9,7 +9,7 @@ import torch
 #: What torch calls the instructions -> what people call them, fastest first.
 _INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
 #: With fewer channels a row costs more to gather and to sum than its product saves (benchmarks/engine.md).
-NARROWEST = 64
+NARROWEST = 32
 
 
 def bfloat16_instructions() -> str | None:

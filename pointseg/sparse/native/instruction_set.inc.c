@@ -56,6 +56,8 @@ static int64_t pointseg_first(const int32_t *rows, int64_t begin, int64_t end, i
 #undef REAL
 #undef NAME
 
-#define COLUMNS {(int64_t)(2 * VECTOR_BYTES / sizeof(float)), (int64_t)(2 * VECTOR_BYTES / sizeof(double))}
-#define CONVOLVE {SET(convolve_float), SET(convolve_double)}
-#define WEIGHT {SET(weight_float), SET(weight_double)}
+/* Each with what the set has for bfloat16. */
+#define COLUMNS(narrow) \
+    {(int64_t)(2 * VECTOR_BYTES / sizeof(float)), (int64_t)(2 * VECTOR_BYTES / sizeof(double)), narrow}
+#define CONVOLVE(narrow) {SET(convolve_float), SET(convolve_double), narrow}
+#define WEIGHT(narrow) {SET(weight_float), SET(weight_double), narrow}

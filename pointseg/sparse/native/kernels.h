@@ -5,8 +5,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* Values of a tile of bfloat16: 16 rows of 64 bytes. */
+#define POINTSEG_TILE 512
+
 /* out[target] = epilogue(sum over pairs of x[source] @ w[tap]). Pairs are sorted by tap, targets ascend within
- * a tap. Element (tap, k, n) of the weight is w[tap * tap_stride + k * k_stride + n * n_stride]. */
+ * a tap. Element (tap, k, n) of the weight is w[tap * tap_stride + k * k_stride + n * n_stride]; in bfloat16 tap is
+ * what pointseg_pack made of it, the bias is float and sums are, too. */
 typedef struct {
     const void *x, *w;
     void *out;
@@ -22,7 +26,7 @@ typedef struct {
 } ConvolveJob;
 
 /* dw[tap] += sum over pairs of x[source]^T g[target]; dw is (taps, c_in, dw_stride) and zero, dw_stride a multiple
- * of the width of a register tile. A unit of work is one slice of the input channels of one group of taps. */
+ * of the width of a register tile; in bfloat16 dw is float and c_in of it a multiple of 32. A unit of work is one slice of the input channels of one group of taps. */
 typedef struct {
     const void *x, *g;
     void *dw;
@@ -39,11 +43,12 @@ typedef void (*WeightWorker)(WeightJob *);
 typedef struct {
     const char *name;
     int (*runs_here)(void);
-    int64_t columns[2]; /* width of a register tile: float, double */
-    ConvolveWorker convolve[2];
-    WeightWorker weight[2];
+    /* Of float, double, bfloat16; NULL where the set has none. */
+    int64_t columns[3]; /* width of a register tile */
+    ConvolveWorker convolve[3];
+    WeightWorker weight[3];
 } InstructionSet;
 
-extern const InstructionSet pointseg_portable, pointseg_avx2, pointseg_avx512;
+extern const InstructionSet pointseg_portable, pointseg_avx2, pointseg_avx512, pointseg_amx;
 
 #endif
