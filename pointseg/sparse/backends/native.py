@@ -17,8 +17,8 @@ from pointseg.sparse.native_library import bfloat16_sets, check, instruction_set
 
 #: The types of the C kernels -> their number there.
 _KERNEL_TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}
-#: Bytes of a block's sums: with the rows that it reads they stay in a second-level cache. Products of tiles are
-#: so quick that a block is larger, for longer runs of rows under one tap.
+#: Bytes of a block's sums: with the rows that it reads they stay in a second-level cache. Products of tiles
+#: are quick: there blocks are larger, for longer runs of rows under one tap.
 _BLOCK_BYTES = {torch.float32: 128 * 1024, torch.float64: 128 * 1024, torch.bfloat16: 512 * 1024}
 _BLOCK_ROWS = 512
 #: Units of work for each thread, so that the last ones finish together.
@@ -136,7 +136,8 @@ class NativeBackend:
             for extra, dtype in ((epilogue.bias, accumulation_type(x.dtype)), (epilogue.residual, x.dtype))
         ]
         failed = native_library().pointseg_convolve(
-            self._set_of(x.dtype), _KERNEL_TYPES[x.dtype], threads, x.data_ptr(), first, out.data_ptr(), *_pairs(kernel_map),
+            self._set_of(x.dtype), _KERNEL_TYPES[x.dtype], threads, x.data_ptr(), first, out.data_ptr(),
+            *_pairs(kernel_map),
             *(None if extra is None else extra.data_ptr() for extra in extras), int(epilogue.relu),
             taps, c_in, c_out, len(out), tap_stride, k_stride, n_stride, block_rows, block_columns,
         )  # fmt: skip
@@ -156,7 +157,8 @@ class NativeBackend:
         slice_channels = -(-c_in // (slices * whole)) * whole
         slices = -(-c_in // slice_channels)
         failed = native_library().pointseg_weight(
-            self._set_of(x.dtype), number, threads, x.data_ptr(), grad.data_ptr(), dw.data_ptr(), *_pairs(kernel_map),
+            self._set_of(x.dtype), number, threads, x.data_ptr(), grad.data_ptr(), dw.data_ptr(),
+            *_pairs(kernel_map),
             (ctypes.c_int64 * len(groups))(*groups), taps, c_in, c_out, kernel_map.num_target, stride,
             len(groups) - 1, slices, slice_channels,
         )  # fmt: skip
