@@ -2,8 +2,8 @@
 
 In 16 bits torch leaves products to oneDNN, which compiles a kernel for every new shape: 0.8 ms for 512
 rows of 128 channels, and 5 ms for a gradient of the weight, where the product itself takes 0.03 and 0.05 ms.
-Rows of a tap differ from map to map, so that nearly every product would be a new shape; and oneDNN forgets all
-but the last 1,024. Products are therefore of one of these numbers of rows, the next that is large enough.
+Rows of a tap differ from map to map, so that nearly every product would be a new shape; and oneDNN forgets
+all but the last 1,024. Products are therefore of one of these numbers of rows, the next that is large enough.
 """
 
 from __future__ import annotations
