@@ -13,7 +13,6 @@
  * tall is 1 or 2 tiles high, two wide, depth long; steps, in values, lead to the next tiles along the depth.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels.h"
@@ -26,16 +25,8 @@
 
 static void *zeros_of(int64_t bytes)
 {
-    void *buffer = aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
+    void *buffer = pointseg_buffer(bytes);
     return buffer ? memset(buffer, 0, (size_t)bytes) : NULL;
-}
-
-static inline float widened(uint16_t value)
-{
-    uint32_t bits = (uint32_t)value << 16;
-    float wide;
-    memcpy(&wide, &bits, sizeof(wide));
-    return wide;
 }
 
 /* To the nearest, ties to even; a NaN stays one. */
@@ -45,19 +36,6 @@ static inline uint16_t rounded(float value)
     memcpy(&bits, &value, sizeof(bits));
     uint32_t nearest = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;
     return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : nearest);
-}
-
-/* The first position in [begin, end) of ascending rows that is not below `row`. */
-static int64_t first_of(const int32_t *rows, int64_t begin, int64_t end, int64_t row)
-{
-    while (begin < end) {
-        int64_t middle = (begin + end) / 2;
-        if (rows[middle] < row)
-            begin = middle + 1;
-        else
-            end = middle;
-    }
-    return begin;
 }
 
 /* Up to 32 rows as left sides, two tiles for each 32 channels. */
@@ -97,7 +75,7 @@ static void flush(const ConvolveJob *job, const float *acc, int64_t stride, int6
             continue;
         }
         for (int64_t n = 0; n < width; n++) {
-            float value = acc[n] + (bias ? bias[column + n] : 0) + (more ? widened(more[n]) : 0);
+            float value = acc[n] + (bias ? bias[column + n] : 0) + (more ? pointseg_widened(more[n]) : 0);
             /* Written so that a NaN stays one. */
             out[n] = rounded(job->relu && value < 0 ? 0 : value);
         }
@@ -128,8 +106,8 @@ static void SET(convolve_bfloat16)(ConvolveJob *job)
         int64_t stride = (width + 31) / 32 * 32;
         memset(acc, 0, sizeof(float) * (end - row) * stride);
         for (int64_t tap = 0; tap < job->taps; tap++) {
-            int64_t first = first_of(job->target, job->starts[tap], job->starts[tap + 1], row);
-            int64_t last = first_of(job->target, first, job->starts[tap + 1], end);
+            int64_t first = pointseg_first(job->target, job->starts[tap], job->starts[tap + 1], row);
+            int64_t last = pointseg_first(job->target, first, job->starts[tap + 1], end);
             const uint16_t *w = (const uint16_t *)job->w + tap * job->tap_stride + column / 16 * TILE;
             for (int64_t i = first; i < last; i += 32) {
                 int64_t count = last - i < 32 ? last - i : 32;
@@ -197,7 +175,7 @@ static void SET(weight_bfloat16)(WeightJob *job)
         /* The last slice may be narrower: what an earlier one left beyond it reaches no row of dw that is kept. */
         for (int64_t row = 0; row < job->rows; row += WEIGHT_ROWS)
             for (int64_t tap = tap_begin; tap < tap_end; tap++) {
-                int64_t begin = at[tap], end = first_of(job->target, begin, job->starts[tap + 1], row + WEIGHT_ROWS);
+                int64_t begin = at[tap], end = pointseg_first(job->target, begin, job->starts[tap + 1], row + WEIGHT_ROWS);
                 float *dw = (float *)job->dw + (tap * dw_rows + first) * job->dw_stride;
                 at[tap] = end;
                 for (; begin < end; begin += PAIRS) {

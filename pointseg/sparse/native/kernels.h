@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Values of a tile of bfloat16: 16 rows of 64 bytes. */
 #define POINTSEG_TILE 512
@@ -50,5 +52,33 @@ typedef struct {
 } InstructionSet;
 
 extern const InstructionSet pointseg_portable, pointseg_avx2, pointseg_avx512, pointseg_amx;
+
+static inline void *pointseg_buffer(int64_t bytes)
+{
+    /* A multiple of the alignment, as C11 wants it, and never empty. */
+    return aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
+}
+
+/* The first position in [begin, end) of ascending rows that is not below `row`. */
+static inline int64_t pointseg_first(const int32_t *rows, int64_t begin, int64_t end, int64_t row)
+{
+    while (begin < end) {
+        int64_t middle = (begin + end) / 2;
+        if (rows[middle] < row)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    return begin;
+}
+
+/* The value of a bfloat16. */
+static inline float pointseg_widened(uint16_t value)
+{
+    uint32_t bits = (uint32_t)value << 16;
+    float wide;
+    memcpy(&wide, &bits, sizeof(wide));
+    return wide;
+}
 
 #endif

@@ -7,7 +7,6 @@
 /* bfloat16 in plain C shows on any processor that the workers are right; it is not meant to be quick. */
 static void begin_portable(void) {}
 static void end_portable(void) {}
-static float wide(uint16_t value);
 
 static void multiply_portable(int tall, const uint16_t *a, int64_t a_step, const uint16_t *b, int64_t b_step,
                               int64_t depth, float *c, int64_t c_stride, int add)
@@ -19,7 +18,8 @@ static void multiply_portable(int tall, const uint16_t *a, int64_t a_step, const
             float sum = add ? c[m * c_stride + n] : 0;
             for (int64_t k = 0; k < depth; k++)
                 for (int64_t i = 0; i < 32; i++)
-                    sum += wide(left[k * a_step + i]) * wide(right[k * b_step + i / 2 * 32 + i % 2]);
+                    sum += pointseg_widened(left[k * a_step + i]) *
+                           pointseg_widened(right[k * b_step + i / 2 * 32 + i % 2]);
             c[m * c_stride + n] = sum;
         }
 }
@@ -31,8 +31,6 @@ static void turn_portable(const uint32_t *from, uint32_t *to, int64_t tiles)
 }
 
 #include "bfloat16.inc.c"
-
-static float wide(uint16_t value) { return widened(value); }
 
 static int always(void) { return 1; }
 
