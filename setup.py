@@ -11,10 +11,18 @@ setup(
     ext_modules=[
         Extension(
             "pointseg.sparse._native",
-            sources=[f"{FOLDER}/{name}.c" for name in ("module", "maps", "portable", "avx2", "avx512")],
+            sources=[
+                f"{FOLDER}/{name}.c" for name in ("module", "maps", "portable", "avx2", "avx512", "amx")
+            ],
             depends=[
                 f"{FOLDER}/{name}"
-                for name in ("kernels.h", "maps.h", "kernels.inc.c", "instruction_set.inc.c")
+                for name in (
+                    "kernels.h",
+                    "maps.h",
+                    "kernels.inc.c",
+                    "instruction_set.inc.c",
+                    "bfloat16.inc.c",
+                )
             ],
             # The instruction sets are chosen inside the files, so that one binary runs on any processor.
             extra_compile_args=["-O3", "-std=gnu11", "-pthread", "-ffp-contract=fast", "-fvisibility=hidden"],

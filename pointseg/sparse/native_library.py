@@ -7,6 +7,9 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+#: The set that has products of tiles, in bfloat16 alone.
+_TILES = "amx"
+
 
 @cache
 def native_library() -> Any:
@@ -28,16 +31,27 @@ def native_library() -> Any:
         *[address] * 4,
     ]
     library.pointseg_pairs.restype = None
+    library.pointseg_pack.argtypes = [address] + [number] * 6 + [address]
+    library.pointseg_pack.restype = None
     library.pointseg_convolve.restype = library.pointseg_weight.restype = number
     return library
 
 
-@cache
 def instruction_sets() -> dict[str, int]:
-    """Name -> number of the instruction sets that the processor has, narrowest first."""
+    """Name -> number of the instruction sets that the processor has for float32, narrowest first."""
+    return {name: number for name, number in _sets().items() if name != _TILES}
+
+
+def bfloat16_sets() -> dict[str, int]:
+    """Name -> number of those for bfloat16; all but ``amx`` are there to be compared with, and slow."""
+    return {name: number for name, number in _sets().items() if name in ("portable", _TILES)}
+
+
+@cache
+def _sets() -> dict[str, int]:
     if native_library() is None:
         return {}
-    names = {number: native_library().pointseg_set_name(number) for number in range(3)}
+    names = {number: native_library().pointseg_set_name(number) for number in range(4)}
     return {name.decode(): number for number, name in names.items() if name}
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pointseg.sparse.backends.base import Backend, Epilogue, JoiningBackend
-from pointseg.sparse.backends.bfloat16 import bfloat16_instructions
 from pointseg.sparse.engines import current_backend
 from pointseg.sparse.kernel_map import KernelMap
 from pointseg.sparse.tensor import SparseTensor
@@ -36,19 +35,17 @@ def convolve(features: Tensor | tuple[Tensor, ...], weight: Tensor, kernel_map: 
     return _Convolve.apply(kernel_map, weight, *parts)
 
 
-def multiply(features: Tensor, weight: Tensor) -> Tensor:
-    """features @ weight, a convolution of one tap on one grid.
+def is_bfloat16_on_cpu(features: Tensor, weight: Tensor) -> bool:
+    """Whether convolve() would compute these in bfloat16 on a CPU, where torch's own products are no choice.
 
-    In bfloat16 on a CPU without products of it, in float32 with the result rounded: torch's own would take
-    ten times as long.
+    Without instructions for them they take ten times as long as in float32, and with them oneDNN compiles a
+    kernel for every new number of rows, which takes longer than the product.
     """
-    narrow = torch.bfloat16 in (features.dtype, weight.dtype)
+    if features.device.type != "cpu" or features.dtype == torch.float64:
+        return False
     if torch.is_autocast_enabled("cpu"):
-        narrow |= torch.get_autocast_dtype("cpu") == torch.bfloat16 and features.dtype != torch.float64
-    if features.device.type != "cpu" or not narrow or bfloat16_instructions() is not None:
-        return features @ weight
-    with torch.autocast("cpu", enabled=False):
-        return (features.float() @ weight.float()).bfloat16()
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return torch.bfloat16 in (features.dtype, weight.dtype)
 
 
 def convolve_and_finish(

@@ -1,20 +1,20 @@
 """The C kernels: every instruction set of this processor, any number of threads, any number of channels."""
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 import torch
 from oracle import kernel_triples, random_coords
 
 from pointseg.sparse import Grid
-from pointseg.sparse.backends import native as native_module
 from pointseg.sparse.backends.base import Epilogue
 from pointseg.sparse.backends.bfloat16 import bfloat16_instructions, explain_bfloat16
-from pointseg.sparse.backends.block_products import BlocksBackend
 from pointseg.sparse.backends.native import NativeBackend
 from pointseg.sparse.backends.reference import ReferenceBackend
 from pointseg.sparse.kernel_map import search_pairs
-from pointseg.sparse.native_library import instruction_sets
+from pointseg.sparse.native_library import bfloat16_sets, instruction_sets
 
 SETS = list(instruction_sets())
 pytestmark = pytest.mark.skipif(not SETS, reason="the C extension was not built; a C compiler builds it")
@@ -70,72 +70,102 @@ def test_results_do_not_depend_on_the_number_of_threads(channels):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_bfloat16_is_summed_in_float32_and_rounded_once_where_nothing_is_quicker(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    kernel_map = some_map("same")
-    x, weight, grad = tensors(kernel_map, 24, 24, torch.bfloat16)
-    got = results(NativeBackend(), kernel_map, x, weight, grad)
-    exact = results(ReferenceBackend(), kernel_map, x.double(), weight.double(), grad.double())
-    for a, b in zip(got, exact, strict=True):
-        assert a.dtype == torch.bfloat16
-        # Half a unit in the last place, and what float32 sums add to it.
-        torch.testing.assert_close(a.double(), b, rtol=2**-8, atol=1e-4)
+NARROW_SETS = list(bfloat16_sets())
 
 
-@pytest.mark.parametrize("capability", ["amx_bf16", "avx512_bf16"])
+@pytest.mark.parametrize("narrow_set", [None, *NARROW_SETS])
 @pytest.mark.parametrize("kind", ["same", "down", "up"])
-@pytest.mark.parametrize("channels", [(64, 64), (70, 96), (96, 63), (3, 64)])
-def test_bfloat16_products_where_the_processor_has_them_are_right(monkeypatch, capability, kind, channels):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
-    multiplied = []
-
-    class Watched(BlocksBackend):
-        def forward(self, *arguments):
-            multiplied.append("forward")
-            return super().forward(*arguments)
-
-        def backward(self, *arguments, **options):
-            multiplied.append("backward")
-            return super().backward(*arguments, **options)
-
-    monkeypatch.setattr(native_module, "BlocksBackend", Watched)
+@pytest.mark.parametrize("channels", [(3, 32), (32, 32), (33, 70), (64, 96), (96, 63), (128, 160)])
+def test_bfloat16_is_summed_in_float32_and_rounded_once(narrow_set, kind, channels):
     kernel_map = some_map(kind)
     x, weight, grad = tensors(kernel_map, *channels, torch.bfloat16)
-    got = results(NativeBackend(), kernel_map, x, weight, grad)
-    # Narrow layers stay in the C kernels, the backward pass where the forward pass is.
-    assert multiplied == (["backward", "forward"] if min(channels) >= 64 else [])
+    got = results(NativeBackend(bfloat16_set=narrow_set), kernel_map, x, weight, grad)
     exact = results(ReferenceBackend(), kernel_map, x.double(), weight.double(), grad.double())
     for a, b in zip(got, exact, strict=True):
-        assert a.dtype == torch.bfloat16
-        assert (a.double() - b).norm() <= 2**-8 * b.norm()
-        torch.testing.assert_close(a.double(), b, rtol=2**-6, atol=2**-8 * float(b.abs().max()))
+        assert a.dtype == torch.bfloat16 and a.shape == b.shape
+        # Half a unit in the last place, and what float32 sums add to it.
+        torch.testing.assert_close(a.double(), b, rtol=2**-8, atol=3e-4)
 
 
-def test_bfloat16_products_come_with_the_epilogue(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+@pytest.mark.parametrize("narrow_set", NARROW_SETS)
+def test_bfloat16_rows_in_many_blocks_and_threads_are_those_of_float32(narrow_set):
+    """Several blocks of rows and of columns, more pairs than one product has, groups of taps and slices."""
+    # Thinly spread: several blocks of rows, and few pairs.
+    grid = Grid(random_coords(2500, extent=30, seed=3)).sorted()[0]
+    kernel_map = grid.kernel_map(grid, 3)
+    inputs = tensors(kernel_map, 40, 300, torch.bfloat16)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3, 40):
+            torch.set_num_threads(threads)
+            found.append(results(NativeBackend(bfloat16_set=narrow_set), kernel_map, *inputs))
+    finally:
+        torch.set_num_threads(before)
+    exact = results(NativeBackend(), kernel_map, *(t.float() for t in inputs))
+    for got in found:
+        assert all(torch.equal(a, b) for a, b in zip(got, found[0], strict=True))
+        for a, b in zip(got, exact, strict=True):
+            assert (a.float() - b).norm() <= 2**-8 * b.norm()
+
+
+@pytest.mark.parametrize("narrow_set", NARROW_SETS)
+def test_bfloat16_products_come_with_the_epilogue(narrow_set):
     kernel_map = some_map("same")
-    x, weight, grad = tensors(kernel_map, 64, 64, torch.bfloat16)
-    epilogue = Epilogue(torch.linspace(-50, 50, 64), 10 * grad, relu=True)
-    got = NativeBackend().forward(x, weight, kernel_map, epilogue)
+    x, weight, grad = tensors(kernel_map, 64, 72, torch.bfloat16)
+    bias = torch.linspace(-50, 50, 72)
+    engine = NativeBackend(bfloat16_set=narrow_set)
     exact = ReferenceBackend().forward(x.double(), weight.double(), kernel_map)
-    exact = (exact + torch.linspace(-50, 50, 64).double() + 10 * grad.double()).relu()
-    assert got.dtype == torch.bfloat16
-    torch.testing.assert_close(got.double(), exact, rtol=2**-6, atol=2**-8 * float(exact.max()))
+    for epilogue, finished in (
+        (Epilogue(bias, grad, relu=True), (exact + bias.double() + grad.double()).relu()),
+        (Epilogue(bias), exact + bias.double()),
+        (Epilogue(residual=grad), exact + grad.double()),
+        (Epilogue(relu=True), exact.relu()),
+    ):
+        got = engine.forward(x, weight, kernel_map, epilogue)
+        assert got.dtype == torch.bfloat16
+        torch.testing.assert_close(got.double(), finished, rtol=2**-8, atol=3e-4)
 
 
+@pytest.mark.parametrize("narrow_set", NARROW_SETS)
 @pytest.mark.parametrize(
-    ("capabilities", "expected"),
-    [
-        ({"amx_bf16": True, "avx512_bf16": True}, "AMX"),
-        ({"amx_bf16": False, "avx512_bf16": True}, "AVX-512 BF16"),
-        ({"avx512_f": True, "avx512_bw": True, "avx512_bf16": False}, None),
-        ({"architecture": "arm64", "bf16": True}, None),
-    ],
+    "value", [torch.nan, -torch.nan, torch.inf, -torch.inf, 3e38, -0.0, 2**-130, 1 + 3 * 2**-8, 1 + 2**-8]
 )
-def test_the_processor_decides_on_bfloat16(monkeypatch, capabilities, expected):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert bfloat16_instructions() == NativeBackend().bfloat16 == expected
-    assert (expected or "computed in float32") in explain_bfloat16(expected)
+def test_bfloat16_products_round_as_torch_does(narrow_set, value):
+    grid = Grid(torch.zeros(1, 4, dtype=torch.int32))
+    weight = torch.zeros(1, 32, 32, dtype=torch.bfloat16)
+    x, residual = torch.zeros(1, 32, dtype=torch.bfloat16), torch.zeros(1, 32, dtype=torch.bfloat16)
+    epilogue = Epilogue(torch.full((32,), value), residual)
+    got = NativeBackend(bfloat16_set=narrow_set).forward(x, weight, grid.kernel_map(grid, 1), epilogue)
+    assert torch.equal(got.nan_to_num(7), torch.full((1, 32), value).bfloat16().nan_to_num(7))
+
+
+@pytest.mark.parametrize("narrow_set", NARROW_SETS)
+def test_bfloat16_of_an_empty_grid_is_empty(narrow_set):
+    grid = Grid(torch.empty(0, 4, dtype=torch.int32))
+    kernel_map = grid.kernel_map(grid, 3)
+    inputs = tensors(kernel_map, 40, 50, torch.bfloat16)
+    out, grad_x, grad_w = results(NativeBackend(bfloat16_set=narrow_set), kernel_map, *inputs)
+    assert out.shape == (0, 50) and grad_x.shape == (0, 40)
+    assert grad_w.shape == (27, 40, 50) and not grad_w.any()
+
+
+def test_the_processor_decides_on_bfloat16():
+    """What the system says it has is what the engine takes."""
+    info = Path("/proc/cpuinfo")
+    if not info.is_file() or "flags" not in (told := info.read_text(encoding="utf-8")):
+        pytest.skip("only Linux on x86-64 tells in /proc/cpuinfo what the processor has")
+    expected = "AMX" if re.search(r"^flags.* amx_bf16\b", told, re.MULTILINE) else None
+    assert bfloat16_instructions() == expected
+
+
+def test_the_doctor_says_whether_bfloat16_is_quicker():
+    assert "computed in float32" in explain_bfloat16(None)
+    assert "AMX" in explain_bfloat16("AMX")
+
+
+def test_a_set_for_bfloat16_that_is_not_here_is_refused():
+    with pytest.raises(ValueError, match=r"This machine runs .*portable.*; got 'avx2'"):
+        NativeBackend(bfloat16_set="avx2")
 
 
 def test_half_precision_goes_to_plain_torch():

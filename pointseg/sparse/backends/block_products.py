@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pointseg.sparse.backends.base import Epilogue
 from pointseg.sparse.backends.blocks import Block, block_plan
+from pointseg.sparse.backends.fixed_shapes import add_outer, multiply_rows, product_rows
 from pointseg.sparse.backends.reference import accumulation_type
 from pointseg.sparse.kernel_map import KernelMap
 
@@ -31,9 +32,8 @@ class BlocksBackend:
         weights = weight.unbind()
         for block in plan:
             for piece in block.pieces:
-                rows = gathered[: piece.count]
-                torch.index_select(features, 0, piece.source, out=rows)
-                torch.mm(rows, weights[piece.tap], out=products[piece.buffer])
+                torch.index_select(features, 0, piece.source, out=gathered[: piece.count])
+                multiply_rows(gathered, weights[piece.tap], products, piece.first, piece.count)
             out[block.rows] = _sum_rows(products, block)
         return out if epilogue is None else epilogue.apply(out)
 
@@ -63,14 +63,12 @@ class BlocksBackend:
         inputs = features.new_empty(gathered.shape[0], features.shape[1])
         for block in plan:
             for piece in block.pieces:
-                rows = gathered[: piece.count]
-                torch.index_select(grad, 0, piece.source, out=rows)
+                torch.index_select(grad, 0, piece.source, out=gathered[: piece.count])
                 if needs_features:
-                    torch.mm(rows, weights_back[piece.tap], out=products[piece.buffer])
+                    multiply_rows(gathered, weights_back[piece.tap], products, piece.first, piece.count)
                 if needs_weight:
-                    met = inputs[: piece.count]
-                    torch.index_select(features, 0, piece.target, out=met)
-                    _add_product(grad_weights[piece.tap], met.T, rows)
+                    torch.index_select(features, 0, piece.target, out=inputs[: piece.count])
+                    add_outer(grad_weights[piece.tap], inputs, gathered, piece.count)
             if grad_features is not None:
                 grad_features[block.rows] = _sum_rows(products, block)
         return grad_features, None if grad_weight is None else grad_weight.to(weight.dtype)
@@ -82,10 +80,16 @@ def _block_rows(channels: int) -> int:
 
 
 def _buffers(plan: list[Block], gathered_like: Tensor, product_channels: int) -> tuple[Tensor, Tensor]:
-    """A buffer for the gathered rows of one piece and one for the products of a block."""
-    pieces = [piece.count for block in plan for piece in block.pieces]
-    gathered = gathered_like.new_empty(max(pieces, default=0), gathered_like.shape[1])
-    products = gathered_like.new_empty(max((b.num_pairs for b in plan), default=0), product_channels)
+    """A buffer for the gathered rows of one piece and one for the products of a block.
+
+    Products are of more rows than a piece has at times: what they write beyond is overwritten by the next
+    piece, and there is room behind the last.
+    """
+    pieces = [piece for block in plan for piece in block.pieces]
+    sizes = [product_rows(piece.count, gathered_like.dtype) for piece in pieces]
+    ends = [piece.first + size for piece, size in zip(pieces, sizes, strict=True)]
+    gathered = gathered_like.new_empty(max(sizes, default=0), gathered_like.shape[1])
+    products = gathered_like.new_empty(max(ends, default=0), product_channels)
     return gathered, products
 
 
@@ -96,11 +100,3 @@ def _sum_rows(products: Tensor, block: Block) -> Tensor:
     return torch.embedding_bag(
         products[: block.num_pairs], block.order, block.ends, False, mode_sum, False, None, True
     )[0]
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right, where the total may be of a wider type."""
-    if total.dtype == left.dtype:
-        total.addmm_(left, right)
-    else:
-        total += left @ right

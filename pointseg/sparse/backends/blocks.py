@@ -20,14 +20,14 @@ class Piece:
         tap: number of the tap.
         source: (p,) int32 rows of the input.
         target: (p,) int32 rows of the output.
-        buffer: where their products lie in the block's buffer.
+        first: where their products begin in the block's buffer.
         count: p.
     """
 
     tap: int
     source: Tensor
     target: Tensor
-    buffer: slice
+    first: int
     count: int
 
 
@@ -82,7 +82,7 @@ def _cut(kernel_map: KernelMap, rows: int) -> Iterator[Block]:
         for tap, (begin, stop) in enumerate(zip(begins, stops, strict=True)):
             if stop > begin:
                 source, target = kernel_map.source[begin:stop], kernel_map.target[begin:stop]
-                pieces.append(Piece(tap, source, target, slice(at, at + stop - begin), stop - begin))
+                pieces.append(Piece(tap, source, target, at, stop - begin))
                 at += stop - begin
         targets = torch.cat([kernel_map.target[:0], *(piece.target for piece in pieces)])
         ascending, order = targets.sort(stable=True)

@@ -9,14 +9,17 @@ import torch
 from torch import Tensor
 
 from pointseg.sparse.backends.base import Epilogue
-from pointseg.sparse.backends.bfloat16 import NARROWEST, bfloat16_instructions
+from pointseg.sparse.backends.bfloat16 import NARROWEST
 from pointseg.sparse.backends.block_products import BlocksBackend
+from pointseg.sparse.backends.reference import accumulation_type
 from pointseg.sparse.kernel_map import KernelMap
-from pointseg.sparse.native_library import check, instruction_sets, native_library
+from pointseg.sparse.native_library import bfloat16_sets, check, instruction_sets, native_library
 
-_KERNEL_TYPES = (torch.float32, torch.float64)
-#: Bytes of a block's sums: with the rows that it reads they stay in a second-level cache.
-_BLOCK_BYTES = 128 * 1024
+#: The types of the C kernels -> their number there.
+_KERNEL_TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}
+#: Bytes of a block's sums: with the rows that it reads they stay in a second-level cache. Products of tiles
+#: are quick: there blocks are larger, for longer runs of rows under one tap.
+_BLOCK_BYTES = {torch.float32: 128 * 1024, torch.float64: 128 * 1024, torch.bfloat16: 512 * 1024}
 _BLOCK_ROWS = 512
 #: Units of work for each thread, so that the last ones finish together.
 _UNITS_PER_THREAD = 4
@@ -25,26 +28,26 @@ _UNITS_PER_THREAD = 4
 class NativeBackend:
     """The C kernels of pointseg/sparse/native, with the widest instruction set that the processor has.
 
-    float32 and float64 are computed as they are, bfloat16 in float32 with results rounded once; other types
-    go to plain torch. Threads are torch's number; results do not depend on it. Where the processor multiplies
-    bfloat16 quicker, wide layers in that type go to plain torch too, which leaves their products to oneDNN:
-    each tap's product is then rounded before float32 sums.
+    float32 and float64 are computed as they are, bfloat16 with sums in float32 and results rounded once: by
+    products of tiles where the processor has AMX and the layer is wide enough, else all in float32. Other
+    types go to plain torch. Threads are torch's number; results do not depend on it.
 
     Args:
         instruction_set: ``portable``, ``avx2`` or ``avx512``; None takes the widest.
-
-    Attributes:
-        bfloat16: the instructions for products of bfloat16, or None.
+        bfloat16_set: ``amx``, or ``portable``, which is the same in plain C; None takes AMX or nothing.
     """
 
-    def __init__(self, instruction_set: str | None = None) -> None:
+    def __init__(self, instruction_set: str | None = None, bfloat16_set: str | None = None) -> None:
         self._torch = BlocksBackend()
         sets = instruction_sets()
         self.instruction_set = instruction_set or (next(reversed(sets)) if sets else None)
         if self.instruction_set is not None and self.instruction_set not in sets:
             raise ValueError(f"This machine runs {', '.join(sets) or 'none'}; got {instruction_set!r}.")
         self._set = sets.get(self.instruction_set or "", -1)
-        self.bfloat16 = bfloat16_instructions()
+        tiles = bfloat16_sets()
+        if bfloat16_set is not None and bfloat16_set not in tiles:
+            raise ValueError(f"This machine runs {', '.join(tiles) or 'none'}; got {bfloat16_set!r}.")
+        self._bfloat16_set = tiles.get(bfloat16_set or "amx")
 
     def unavailable(self, device: torch.device) -> str | None:
         if device.type != "cpu":
@@ -97,9 +100,16 @@ class NativeBackend:
     def _computed_in(self, dtype: torch.dtype, weight: Tensor) -> torch.dtype | None:
         """The type in which the C kernels compute a layer; None where plain torch does."""
         if dtype == torch.bfloat16:
-            narrow = self.bfloat16 is None or min(weight.shape[1:]) < NARROWEST
-            return torch.float32 if narrow else None
+            is_quick = self._bfloat16_set is not None and min(weight.shape[1:]) >= NARROWEST
+            return torch.bfloat16 if is_quick else torch.float32
         return dtype if dtype in _KERNEL_TYPES else None
+
+    def _set_of(self, dtype: torch.dtype) -> int:
+        """The number of the instruction set for a type."""
+        if dtype != torch.bfloat16:
+            return self._set
+        assert self._bfloat16_set is not None
+        return self._bfloat16_set
 
     def _convolve(
         self, x: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue, *, backwards: bool
@@ -114,15 +124,20 @@ class NativeBackend:
             if kernel_map.mirrored:
                 first += (taps - 1) * tap_stride * weight.element_size()
                 tap_stride = -tap_stride
+        if x.dtype == torch.bfloat16:
+            packed = _packed(weight, first, (taps, c_in, c_out, tap_stride, k_stride, n_stride))
+            first, tap_stride = packed.data_ptr(), packed.stride(0)
         out = x.new_empty(kernel_map.num_target, c_out)
-        double, threads = int(x.dtype == torch.float64), torch.get_num_threads()
-        block_rows, block_columns = self._blocks(len(out), c_out, double, threads)
+        threads = torch.get_num_threads()
+        block_rows, block_columns = self._blocks(len(out), c_out, x.dtype, threads)
         # Held until the call is over: the kernel sees addresses only.
         extras = [
-            None if e is None else e.to(x.dtype).contiguous() for e in (epilogue.bias, epilogue.residual)
+            None if extra is None else extra.to(dtype).contiguous()
+            for extra, dtype in ((epilogue.bias, accumulation_type(x.dtype)), (epilogue.residual, x.dtype))
         ]
         failed = native_library().pointseg_convolve(
-            self._set, double, threads, x.data_ptr(), first, out.data_ptr(), *_pairs(kernel_map),
+            self._set_of(x.dtype), _KERNEL_TYPES[x.dtype], threads, x.data_ptr(), first, out.data_ptr(),
+            *_pairs(kernel_map),
             *(None if extra is None else extra.data_ptr() for extra in extras), int(epilogue.relu),
             taps, c_in, c_out, len(out), tap_stride, k_stride, n_stride, block_rows, block_columns,
         )  # fmt: skip
@@ -131,33 +146,37 @@ class NativeBackend:
 
     def _weight(self, x: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor:
         c_in, c_out, taps = x.shape[1], grad.shape[1], kernel_map.num_taps
-        double, threads = int(x.dtype == torch.float64), torch.get_num_threads()
-        tile: int = native_library().pointseg_columns(self._set, double)
+        threads, number = torch.get_num_threads(), _KERNEL_TYPES[x.dtype]
+        tile: int = native_library().pointseg_columns(self._set_of(x.dtype), number)
         stride = -(-c_out // tile) * tile
-        dw = x.new_zeros(taps, c_in, stride)
+        # In bfloat16 both sides are of whole tiles.
+        whole = tile if x.dtype == torch.bfloat16 else 1
+        dw = x.new_zeros(taps, -(-c_in // whole) * whole, stride, dtype=accumulation_type(x.dtype))
         groups = _groups(kernel_map.starts, 2 * threads)
         slices = min(-(-2 * threads // taps), c_in)
-        slice_channels = -(-c_in // slices)
+        slice_channels = -(-c_in // (slices * whole)) * whole
+        slices = -(-c_in // slice_channels)
         failed = native_library().pointseg_weight(
-            self._set, double, threads, x.data_ptr(), grad.data_ptr(), dw.data_ptr(), *_pairs(kernel_map),
+            self._set_of(x.dtype), number, threads, x.data_ptr(), grad.data_ptr(), dw.data_ptr(),
+            *_pairs(kernel_map),
             (ctypes.c_int64 * len(groups))(*groups), taps, c_in, c_out, kernel_map.num_target, stride,
             len(groups) - 1, slices, slice_channels,
         )  # fmt: skip
         check(failed)
-        return dw if stride == c_out else dw[:, :, :c_out].contiguous()
+        return dw[:, :c_in, :c_out].contiguous()
 
-    def _blocks(self, rows: int, columns: int, double: int, threads: int) -> tuple[int, int]:
+    def _blocks(self, rows: int, columns: int, dtype: torch.dtype, threads: int) -> tuple[int, int]:
         """Rows and columns of a unit of work."""
-        tile: int = native_library().pointseg_columns(self._set, double)
-        size = 8 if double else 4
+        tile: int = native_library().pointseg_columns(self._set_of(dtype), _KERNEL_TYPES[dtype])
+        size, block_bytes = accumulation_type(dtype).itemsize, _BLOCK_BYTES[dtype]
         # Wide layers are cut into columns: a block of few rows would read all weights for little work.
-        widest = max(tile, _BLOCK_BYTES // (_BLOCK_ROWS * size) // tile * tile)
+        widest = max(tile, block_bytes // (_BLOCK_ROWS * size) // tile * tile)
         splits = -(-columns // widest)
         units = splits * -(-rows // _BLOCK_ROWS)
         # Few rows: more and narrower pieces, so that all threads have some.
         splits = max(splits, -(-splits * _UNITS_PER_THREAD * threads // max(units, 1)) if threads > 1 else 1)
         width = -(-columns // (tile * splits)) * tile
-        return max(_BLOCK_ROWS, min(2048, _BLOCK_BYTES // (width * size))), width
+        return max(_BLOCK_ROWS, min(2048, block_bytes // (width * size))), width
 
 
 def _groups(starts: tuple[int, ...], count: int) -> list[int]:
@@ -168,6 +187,20 @@ def _groups(starts: tuple[int, ...], count: int) -> list[int]:
         if starts[tap] - starts[cuts[-1]] >= share or starts[tap + 1] - starts[cuts[-1]] > share * 1.5:
             cuts.append(tap)
     return [*cuts, len(starts) - 1]
+
+
+def _packed(weight: Tensor, first: int, layout: tuple[int, ...]) -> Tensor:
+    """(taps, values) bfloat16 of a weight as the products of tiles read it.
+
+    Args:
+        weight: what ``first`` is an address of.
+        first: address of the first tap.
+        layout: taps, C_in, C_out and the strides of the three.
+    """
+    taps, c_in, c_out = layout[:3]
+    packed = weight.new_empty(taps, (-(-c_in // 32) * 32) * (-(-c_out // 32) * 32))
+    native_library().pointseg_pack(first, *layout, packed.data_ptr())
+    return packed
 
 
 def _pairs(kernel_map: KernelMap) -> tuple[int, int, Any]:

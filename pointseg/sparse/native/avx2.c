@@ -15,9 +15,9 @@
 
 static int runs_here(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-const InstructionSet pointseg_avx2 = {"avx2", runs_here, COLUMNS, CONVOLVE, WEIGHT};
+const InstructionSet pointseg_avx2 = {"avx2", runs_here, COLUMNS(0), CONVOLVE(NULL), WEIGHT(NULL)};
 #else
 #include "kernels.h"
 static int never(void) { return 0; }
-const InstructionSet pointseg_avx2 = {"avx2", never, {1, 1}, {0, 0}, {0, 0}};
+const InstructionSet pointseg_avx2 = {"avx2", never, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
 #endif

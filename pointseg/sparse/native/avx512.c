@@ -19,9 +19,9 @@ static int runs_here(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
 }
 
-const InstructionSet pointseg_avx512 = {"avx512", runs_here, COLUMNS, CONVOLVE, WEIGHT};
+const InstructionSet pointseg_avx512 = {"avx512", runs_here, COLUMNS(0), CONVOLVE(NULL), WEIGHT(NULL)};
 #else
 #include "kernels.h"
 static int never(void) { return 0; }
-const InstructionSet pointseg_avx512 = {"avx512", never, {1, 1}, {0, 0}, {0, 0}};
+const InstructionSet pointseg_avx512 = {"avx512", never, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
 #endif

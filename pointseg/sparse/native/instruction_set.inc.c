@@ -1,28 +1,8 @@
 /* All workers of one instruction set. Included with SET(x), VECTOR_BYTES and TILE_ROWS. */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels.h"
-
-static void *pointseg_buffer(int64_t bytes)
-{
-    /* A multiple of the alignment, as C11 wants it, and never empty. */
-    return aligned_alloc(64, (size_t)(bytes + 64) / 64 * 64);
-}
-
-/* The first position in [begin, end) of ascending rows that is not below `row`. */
-static int64_t pointseg_first(const int32_t *rows, int64_t begin, int64_t end, int64_t row)
-{
-    while (begin < end) {
-        int64_t middle = (begin + end) / 2;
-        if (rows[middle] < row)
-            begin = middle + 1;
-        else
-            end = middle;
-    }
-    return begin;
-}
 
 /* Calls REST(count) with a constant, for what is left after whole tiles. */
 #if TILE_ROWS == 8
@@ -56,6 +36,8 @@ static int64_t pointseg_first(const int32_t *rows, int64_t begin, int64_t end, i
 #undef REAL
 #undef NAME
 
-#define COLUMNS {(int64_t)(2 * VECTOR_BYTES / sizeof(float)), (int64_t)(2 * VECTOR_BYTES / sizeof(double))}
-#define CONVOLVE {SET(convolve_float), SET(convolve_double)}
-#define WEIGHT {SET(weight_float), SET(weight_double)}
+/* Each with what the set has for bfloat16. */
+#define COLUMNS(narrow) \
+    {(int64_t)(2 * VECTOR_BYTES / sizeof(float)), (int64_t)(2 * VECTOR_BYTES / sizeof(double)), narrow}
+#define CONVOLVE(narrow) {SET(convolve_float), SET(convolve_double), narrow}
+#define WEIGHT(narrow) {SET(weight_float), SET(weight_double), narrow}

@@ -18,7 +18,7 @@
 
 #define MAX_THREADS 256
 
-static const InstructionSet *const SETS[] = {&pointseg_portable, &pointseg_avx2, &pointseg_avx512};
+static const InstructionSet *const SETS[] = {&pointseg_portable, &pointseg_avx2, &pointseg_avx512, &pointseg_amx};
 #define NUM_SETS ((int)(sizeof(SETS) / sizeof(SETS[0])))
 
 static void run(void *(*worker)(void *), void *task, int64_t threads)
@@ -61,12 +61,12 @@ EXPORT const char *pointseg_set_name(int64_t set)
     return set >= 0 && set < NUM_SETS && SETS[set]->runs_here() ? SETS[set]->name : NULL;
 }
 
-/* Columns of a register tile of a set; wide is 0 for float and 1 for double. */
-EXPORT int64_t pointseg_columns(int64_t set, int64_t wide) { return SETS[set]->columns[wide]; }
+/* Columns of a register tile of a set; type is 0 for float, 1 for double and 2 for bfloat16. */
+EXPORT int64_t pointseg_columns(int64_t set, int64_t type) { return SETS[set]->columns[type]; }
 
 /* 0, or 1 when memory ran out. */
 EXPORT int64_t pointseg_convolve(
-    int64_t set, int64_t wide, int64_t threads, const void *x, const void *w, void *out, const int32_t *source,
+    int64_t set, int64_t type, int64_t threads, const void *x, const void *w, void *out, const int32_t *source,
     const int32_t *target, const int64_t *starts, const void *bias, const void *residual, int64_t relu, int64_t taps,
     int64_t c_in, int64_t c_out, int64_t rows, int64_t tap_stride, int64_t k_stride, int64_t n_stride,
     int64_t block_rows, int64_t block_columns)
@@ -77,13 +77,13 @@ EXPORT int64_t pointseg_convolve(
         .tap_stride = tap_stride, .k_stride = k_stride, .n_stride = n_stride, .block_rows = block_rows,
         .block_columns = block_columns,
     };
-    ConvolveTask task = {SETS[set]->convolve[wide], &job};
+    ConvolveTask task = {SETS[set]->convolve[type], &job};
     run(run_convolve, &task, threads);
     return atomic_load(&job.failed);
 }
 
 EXPORT int64_t pointseg_weight(
-    int64_t set, int64_t wide, int64_t threads, const void *x, const void *g, void *dw, const int32_t *source,
+    int64_t set, int64_t type, int64_t threads, const void *x, const void *g, void *dw, const int32_t *source,
     const int32_t *target, const int64_t *starts, const int64_t *group_taps, int64_t taps, int64_t c_in,
     int64_t c_out, int64_t rows, int64_t dw_stride, int64_t groups, int64_t slices, int64_t slice)
 {
@@ -92,9 +92,34 @@ EXPORT int64_t pointseg_weight(
         .taps = taps, .c_in = c_in, .c_out = c_out, .rows = rows, .dw_stride = dw_stride, .groups = groups,
         .slices = slices, .slice = slice,
     };
-    WeightTask task = {SETS[set]->weight[wide], &job};
+    WeightTask task = {SETS[set]->weight[type], &job};
     run(run_weight, &task, threads);
     return atomic_load(&job.failed);
+}
+
+/* A weight in bfloat16 as right sides of products: tap by tap tiles of 16 pairs of input channels and 16 output channels,
+ * those of all output channels first; zero beyond the last channel of either side. Strides as in ConvolveJob. */
+EXPORT void pointseg_pack(
+    const uint16_t *w, int64_t taps, int64_t c_in, int64_t c_out, int64_t tap_stride, int64_t k_stride,
+    int64_t n_stride, uint16_t *packed)
+{
+    int64_t depth = (c_in + 31) / 32, across = (c_out + 31) / 32 * 2;
+    for (int64_t tap = 0; tap < taps; tap++, w += tap_stride)
+        for (int64_t tile = 0; tile < depth * across; tile++)
+            for (int64_t k = tile / across * 32, row = 0; row < 16; row++, k += 2, packed += 32) {
+                int64_t first = tile % across * 16;
+                const uint16_t *at = w + k * k_stride + first * n_stride;
+                if (k + 2 <= c_in && first + 16 <= c_out)
+                    for (int64_t n = 0; n < 16; n++) {
+                        packed[2 * n] = at[n * n_stride];
+                        packed[2 * n + 1] = at[n * n_stride + k_stride];
+                    }
+                else
+                    for (int64_t i = 0; i < 32; i++) {
+                        int is_there = k + i % 2 < c_in && first + i / 2 < c_out;
+                        packed[i] = is_there ? at[i / 2 * n_stride + i % 2 * k_stride] : 0;
+                    }
+            }
 }
 
 static void *run_pairs(void *job)
