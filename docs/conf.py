@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-from pointseg import __version__
+from pointseg import __version__  # noqa: E402
 
 project = "pointseg"
 copyright = "the authors of pointseg, Apache-2.0"
@@ -15,6 +15,8 @@ html_title = f"pointseg {__version__}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "reference_pages"]
 exclude_patterns = ["_build"]
 source_suffix = {".md": "markdown"}
+# Quotation marks in sentences are often those of a command.
+smartquotes = False
 # An anchor for every heading, so that a link to one that is gone is a warning, and a warning an error.
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]

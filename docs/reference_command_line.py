@@ -7,7 +7,7 @@ import io
 import os
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ VALUES = {str: "TEXT", int: "INTEGER", float: "NUMBER", Path: "PATH"}
 
 
 def write() -> str:
-    """A section for each verb: what it does, its words, its options; of `prepare` the help of each data set."""
+    """A section for each verb: what it does, its words and options; of `prepare` the help of each part."""
     verbs: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
     # The parsers know names, defaults and help in every version of typer; the functions know the types.
     functions = {one.callback.__name__.replace("_", "-"): one.callback for one in app.registered_commands}  # type: ignore[union-attr]
@@ -62,7 +62,7 @@ def help_of_prepare(data_set: str) -> str:
     return said.getvalue().strip()
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     if rows:
         yield f"| {' | '.join(heads)} |"
         yield f"|{'---|' * len(heads)}"

@@ -1,4 +1,4 @@
-"""The page of all keys of a configuration: names, types and defaults from the models, words from their docstrings."""
+"""The page of all keys of a configuration: from the models, with the words of their docstrings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _lines() -> Iterator[str]:
 def _sections() -> Mapping[str, list[Model]]:
     """Title -> the models that may stand there."""
     transforms = list(typing.get_args(typing.get_args(TransformConfig)[0]))
-    tables = {
+    tables: dict[str, Mapping[str, Model]] = {
         "data": DATASETS,
         "model": BACKBONES,
         "head": HEADS,
@@ -152,9 +152,8 @@ def _keys(model: Model) -> str:
 def _limit(one: Any) -> str:
     """A limit of a value, of those that pydantic keeps beside a type."""
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    return " ".join(
-        f"{sign} {getattr(one, name):g}" for name, sign in signs.items() if getattr(one, name, None) is not None
-    )
+    found = {sign: getattr(one, name, None) for name, sign in signs.items()}
+    return " ".join(f"{sign} {bound:g}" for sign, bound in found.items() if bound is not None)
 
 
 def _default(field: FieldInfo) -> str:
@@ -206,6 +205,4 @@ def _plain(text: str) -> str:
     text = re.sub(r"``(.+?)``", r"`\1`", text)
     # Outside code, names keep their underscores and bounds their signs.
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(
-        part if part.startswith("`") else re.sub(r"([*_<\[\]])", r"\\\1", part) for part in parts
-    )
+    return "".join(part if part.startswith("`") else re.sub(r"([*_<\[\]])", r"\\\1", part) for part in parts)

@@ -1,4 +1,4 @@
-"""The tables of methods and recipes, from their files: the first lines say what they are, the rest is what they set."""
+"""The tables of methods and recipes, from their files: first what they are, then what they set."""
 
 from __future__ import annotations
 

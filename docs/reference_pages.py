@@ -1,7 +1,7 @@
 """Sphinx extension: pages of the reference that are written by the code itself at every build.
 
-A line ``<!-- written by: NAME -->`` of a page gives way to what the writer of that name says. Nothing is written
-into the source folder, and such pages are read anew at every build, since the code may have changed.
+A line ``<!-- written by: NAME -->`` of a page gives way to what the writer of that name says. Nothing is
+written into the source folder, and such pages are read anew at every build, since the code may have changed.
 """
 
 from __future__ import annotations
