@@ -246,6 +246,7 @@ def _validate(
         derived=job.experiment.evaluated_labels(job.store.label_space),
         should_stop=lambda: stop.requested,
         on_scene=monitor.validating,
+        on_prediction=lambda scene, prediction: monitor.predicted(state.step, scene, prediction),
     )
     if validation is None:
         return None
