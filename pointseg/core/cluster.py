@@ -22,6 +22,8 @@ _ALIVE = frozenset({"UNKNOWN", "PENDING", "RUNNING", "REQUEUED", "COMPLETING", "
 _STOPPED = frozenset({"CANCELLED", "INTERRUPTED"})
 #: Seconds between two looks at the jobs.
 _POLL_S = 0.5
+#: Seconds that jobs of this machine get to end once they are cancelled.
+_GRACE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Cluster:
             raise ValueError("--slurm needs the library submitit; pip install 'pointseg[slurm]'.") from None
         given = read_options(options)
         where = given.pop(WHERE, "slurm")
-        self._most = min(MOST_JOBS, at_once, os.cpu_count() or 1) if where == "local" else MOST_JOBS
+        self._is_here = where == "local"
+        self._most = min(MOST_JOBS, at_once, os.cpu_count() or 1) if self._is_here else MOST_JOBS
         parameters = {"cpus_per_task": threads, "slurm_array_parallelism": at_once, **DEFAULTS, **given}
         try:
             self._executor = submitit.AutoExecutor(folder, cluster=where)
@@ -125,8 +128,15 @@ class Cluster:
                 if left:
                     time.sleep(_POLL_S)
         finally:
-            for _, job in left:
-                job.stop()
+            self._stop([job for _, job in left])
+
+    def _stop(self, jobs: Sequence[ArrayJob]) -> None:
+        """Cancel jobs; those of this machine have ended when this returns, unless they take very long."""
+        for job in jobs:
+            job.stop()
+        deadline = time.monotonic() + _GRACE_S
+        while self._is_here and time.monotonic() < deadline and any(job.ended() is None for job in jobs):
+            time.sleep(0.1)
 
 
 def read_options(options: Sequence[str]) -> dict[str, Any]:
