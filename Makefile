@@ -1,12 +1,13 @@
 # make demo   the whole system on generated scenes, from nothing, in under 15 minutes on two cores
 # make test   set-up and the test suite; with POINTSEG_LONG=1 also what takes long and seldom finds anything
+# make docs   the documentation into build/docs, with warnings as errors and its links checked
 # make check  ruff, types and tests: clean at every commit
 SHELL := /bin/bash
 PYTHON_BIN := .venv/bin/python
 # A file's tests share what is made once for them, so they stay in one process.
 IN_PROCESSES := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-triton check lint bench mutants clean
+.PHONY: setup demo test test-triton check lint docs bench mutants clean
 
 setup:
 	@bash scripts/setup.sh
@@ -29,6 +30,10 @@ lint: setup
 	@$(PYTHON_BIN) -m ruff check .
 	@$(PYTHON_BIN) -m ruff format --check .
 	@$(PYTHON_BIN) -m mypy
+
+docs: setup
+	@$(PYTHON_BIN) -m sphinx -q -E -W --keep-going -b html -d build/docs-cache docs build/docs
+	@$(PYTHON_BIN) docs/check_links.py build/docs
 
 check: lint test
 

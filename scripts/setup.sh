@@ -59,7 +59,7 @@ pip install --quiet ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$torch_wanted"
 
 say "installing pointseg and its dependencies (constraints.txt)"
 pip install --quiet -c constraints.txt setuptools
-pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev,las,images,efficientnet]'
+pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev,docs,las,images,efficientnet,slurm]'
 
 # The GPU kernels are tested on CPUs in Triton's interpreter. A CUDA build of torch brings its own Triton, and
 # demands that version: never a second one beside it.

@@ -16,7 +16,7 @@ BELOW = {
 #: The rooms with verbs.
 ROOMS = {
     *("runs", "prediction", "evaluation", "training", "submission", "view", "convert", "prepare", "bench"),
-    *("doctor", "synthetic", "study"),
+    *("doctor", "synthetic", "study", "watch"),
 }
 
 #: What each part of pointseg may import of pointseg, besides itself.
@@ -44,6 +44,8 @@ ALLOWED = {
     "view": {*BELOW, "scans", "runs", "prediction", "evaluation"},
     "convert": {*BELOW, "scans", "runs"},
     "prepare": {"core", "data", "formats", "scans", "images"},
+    # What the trainer says to those who look on, as the gallery shows it.
+    "watch": {*BELOW, "training", "view"},
     "bench": {"core", "models", "sparse"},
     "doctor": {"bench", "core", "sparse"},
     "api": {

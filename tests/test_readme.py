@@ -1,11 +1,10 @@
 """The README is run: its Python, its commands' options, and the files it names."""
 
 import re
-import shlex
-from importlib import import_module
 from pathlib import Path
 
 import pytest
+from commands import check_options
 from typer.main import get_command
 
 from pointseg.cli import app
@@ -41,20 +40,7 @@ def test_there_is_python_and_every_verb_in_the_readme() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_options_of_the_readme_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    _, verb, *words = shlex.split(command)
-    if verb == "prepare":
-        # Its options are those of the data set.
-        with pytest.raises(SystemExit):
-            import_module(f"pointseg.prepare.{words[0]}").main(["--help"])
-        told = capsys.readouterr().out
-        assert all(word in told for word in words if word.startswith("-"))
-        return
-    known = {
-        name
-        for parameter in get_command(app).commands[verb].params  # type: ignore[attr-defined]
-        for name in (*parameter.opts, *parameter.secondary_opts)
-    }
-    assert {word for word in words if word.startswith("-")} <= known
+    check_options(command, capsys)
 
 
 @pytest.mark.parametrize("path", FILES)

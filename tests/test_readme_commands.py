@@ -1,29 +1,21 @@
 """The commands of the README's table of verbs, in their order, as a newcomer types them, on small data."""
 
-import re
-import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from commands import ROOT, blocks, commands, run_command
 
-from pointseg.cli import app
-
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.split("## One command per verb")[1].split("\n## ")[0]
-LINES = [
-    line.split(" #")[0].strip()
-    for line in re.findall(r"```bash\n(.*?)```", SECTION, flags=re.DOTALL)[0].splitlines()
-    if line.startswith(("pointseg ", "python "))
-]
+LINES = [line for line in commands(blocks(SECTION)[0].text) if line.startswith(("pointseg ", "python "))]
 #: What takes hours or minutes by its nature: its own tests run it.
 LONG = {"study", "bench"}
-#: Settings that make a command quick.
-SMALL = ["train.steps=2", "model.widths=[8,8,8,8,8,8,8,8]", "augment.5.max_points=500"]
+#: With three scenes another one is there to be shown; and nobody is there to close a window.
+CHANGES = {
+    "synthesize": ["64->3"],
+    "visualise": ["scene0003_00->scene0000_00", "--no-window", "-o", "pictures"],
+}
 
 
 def prepare_inputs(folder: Path) -> None:
@@ -44,25 +36,9 @@ def test_every_command_runs_in_its_order(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     ran = set()
     for line in LINES:
-        program, *words = shlex.split(line)
-        verb = words[0]
-        if verb in LONG:
+        if line.split()[1] in LONG:
             continue
-        if verb == "synthesize":
-            words[words.index("64")] = "3"
-        if verb == "visualise":
-            # With three scenes that one is not among them; and nobody is there to close a window.
-            words[words.index("scene0003_00")] = "scene0000_00"
-            words += ["--no-window", "-o", "pictures"]
-        if verb in ("train", "doctor"):
-            words += SMALL
-        if program == "python":
-            command = [sys.executable, ROOT / words[0], *words[1:]]
-            done = subprocess.run(command, capture_output=True, text=True)
-            assert done.returncode == 0, f"{line}\n{done.stderr}"
-        else:
-            result = CliRunner().invoke(app, words)
-            assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+        verb = run_command(line, CHANGES)
         ran.add(verb)
         if verb == "synthesize":
             prepare_inputs(tmp_path)

@@ -19,3 +19,24 @@ Views: TypeAlias = Annotated[int, typer.Option(min=1, max=8, help="Test-time vie
 ConfiguredViews: TypeAlias = Annotated[
     int | None, typer.Option(min=1, max=8, help="Test-time views; as configured if not given.")
 ]
+Slurm: TypeAlias = Annotated[
+    bool, typer.Option("--slurm", help="Submit an array of jobs to a cluster, through submitit.")
+]
+SlurmOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of submitit, such as slurm_partition=gpu, gpus_per_node=1 or timeout_min=60 (240 otherwise). "
+        "cluster=local tries it out here."
+    ),
+]
+
+
+def cluster_options(slurm: bool, options: list[str] | None) -> list[str] | None:
+    """The options of an array of jobs; None where there is to be none.
+
+    Raises:
+        ValueError: for options of a cluster without ``--slurm``.
+    """
+    if options and not slurm:
+        raise ValueError("--slurm-option is one of --slurm; give that too, or leave it out.")
+    return (options or []) if slurm else None

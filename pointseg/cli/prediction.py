@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from pointseg.cli.app import app
-from pointseg.cli.options import Amp, Checkpoint, ConfiguredViews, Data, Device, Engine, Views
+from pointseg.cli.options import (
+    Amp,
+    Checkpoint,
+    ConfiguredViews,
+    Data,
+    Device,
+    Engine,
+    Slurm,
+    SlurmOption,
+    Views,
+    cluster_options,
+)
 
 
 @app.command()
@@ -52,6 +63,8 @@ def predict(
     unit: Annotated[
         str | None, typer.Option(help="Unit of the positions: m, cm, mm, km, ft, us-ft or in.")
     ] = None,
+    slurm: Slurm = False,
+    slurm_option: SlurmOption = None,
 ) -> None:
     """Label clouds of points, or images, with a trained run; exit code 1 if one of several files failed."""
     from rich.console import Console
@@ -60,7 +73,12 @@ def predict(
     from pointseg.prediction.folder import predict_folder
     from pointseg.prediction.sources import names_one_file
 
+    options = cluster_options(slurm, slurm_option)
     if names_one_file(cloud, output):
+        if slurm:
+            raise ValueError(
+                "--slurm is for many files: give a folder, files or a pattern, and a folder for -o."
+            )
         predict_file(
             run,
             cloud[0],
@@ -93,6 +111,7 @@ def predict(
         engine=engine,
         amp=amp,
         unit=unit,
+        slurm=options,
         console=Console(),
     )
     if result.failed:

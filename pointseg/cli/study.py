@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pointseg.cli.app import app
-from pointseg.cli.options import Device
+from pointseg.cli.options import Device, Slurm, SlurmOption, cluster_options
 
 
 @app.command()
@@ -31,10 +31,8 @@ def study(
     accept_code: Annotated[
         bool, typer.Option("--accept-code", help="Keep finished runs of other code; it is recorded.")
     ] = False,
-    slurm: Annotated[bool, typer.Option("--slurm", help="Submit job arrays, through submitit.")] = False,
-    slurm_option: Annotated[
-        list[str] | None, typer.Option(help="Of submitit, such as timeout_min=240 or slurm_partition=gpu.")
-    ] = None,
+    slurm: Slurm = False,
+    slurm_option: SlurmOption = None,
 ) -> None:
     """Train methods x budgets x seeds, what is missing of them, and write results.csv and report.html."""
     from pointseg.study.study import StudyOptions, study
@@ -50,7 +48,7 @@ def study(
         allow_missing=allow_missing,
         accept_code=accept_code,
         slurm=slurm,
-        slurm_options=tuple(slurm_option or ()),
+        slurm_options=tuple(cluster_options(slurm, slurm_option) or ()),
     )
     if not study(file, options):
         raise typer.Exit(1)

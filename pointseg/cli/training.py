@@ -51,15 +51,30 @@ def train(
         typer.Option("--resume/--no-resume", help="Insist on continuing, or start over.", show_default=False),
     ] = None,
     device: Device = "auto",
+    view: Annotated[
+        bool, typer.Option("--view", help="Show validation scenes in a browser while they are learned.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Of --view, on 127.0.0.1; the first free one from 8770 on if not given."
+        ),
+    ] = None,
 ) -> None:
     """Train a network; with torchrun on several GPUs. Ctrl-C saves and stops."""
+    from rich.console import Console
+
     from pointseg.cli.door import INTERRUPTED
     from pointseg.experiment import load_experiment
     from pointseg.training.train import train
+    from pointseg.watch import Watch
 
+    if port is not None and not view:
+        raise ValueError("--port is that of the pages of --view; give --view too, or leave it out.")
+    callbacks = [Watch(port=port, console=Console())] if view else []
     recipes, overrides = recipes_and_overrides(words)
     experiment = load_experiment(recipes, methods=method or [], overrides=overrides)
-    if not train(experiment, out, resume=resume, device=device).is_finished:
+    if not train(experiment, out, resume=resume, device=device, callbacks=callbacks).is_finished:
         raise typer.Exit(INTERRUPTED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,7 @@ class Experiment(Config):
         label_space: LabelSpace,
         feature_channels: int,
         others: Mapping[str, tuple[ClassStatistics, LabelSpace, int]] | None = None,
+        own: Mapping[str, LossTerm] | None = None,
     ) -> Objective:
         """The weighted sum of the losses for a training set, those that heads bring along too.
 
@@ -278,6 +280,8 @@ class Experiment(Config):
             statistics, label_space: of the main head's labels.
             feature_channels: channels of its features.
             others: the same three for each other head, by name.
+            own: losses of the user's code by name, in place of those of the same name (which keep their
+                weight and head) or beside them (weight 1, main head). They are copied.
         """
         given = {MAIN: (statistics, label_space, feature_channels), **(others or {})}
 
@@ -285,13 +289,14 @@ class Experiment(Config):
             counts, space, channels = given[loss.head]
             return loss.build(counts, label_space=space, feature_channels=channels)
 
+        own = own or {}
         losses = {**self.losses, **self.extra_losses}
+        losses |= {name: LossConfig() for name in own if name not in losses}
         terms: dict[str, LossTerm | BranchTerms] = {}
         for name, loss in losses.items():
             branches = self.all_heads[loss.head].num_branches if loss.trains_classifier else 1
-            terms[name] = (
-                build(loss) if branches == 1 else BranchTerms([build(loss) for _ in range(branches)])
-            )
+            made = [deepcopy(own[name]) if name in own else build(loss) for _ in range(branches)]
+            terms[name] = made[0] if branches == 1 else BranchTerms(made)
         return Objective(
             terms,
             {name: loss.weight for name, loss in losses.items()},

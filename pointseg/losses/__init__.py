@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pointseg.core.surroundings import Surroundings
     from pointseg.losses.adaptive import PixelAdaptive
     from pointseg.losses.auc import SquareAUC
+    from pointseg.losses.base import LossTerm
     from pointseg.losses.blv import BalancingLogitVariation
     from pointseg.losses.ceco import CenterCollapse
     from pointseg.losses.class_mean import ClassMeanCrossEntropy
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pointseg.losses.dice import DiceLoss
     from pointseg.losses.dot_regression import DotRegression
     from pointseg.losses.eqlv2 import EqualizationLossV2
+    from pointseg.losses.facts import BatchFacts
     from pointseg.losses.focal import FocalLoss
     from pointseg.losses.ldam import LDAM
     from pointseg.losses.logit_adjustment import LogitAdjustedCrossEntropy
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pointseg.losses.pixel_contrast import PixelContrast
     from pointseg.losses.recall import RecallLoss
     from pointseg.losses.region_classifier import RegionClassifier
+    from pointseg.losses.row_loss import RowMean
     from pointseg.losses.seesaw import SeesawLoss
     from pointseg.losses.spatial_balance import SpatialClassBalanced
     from pointseg.losses.suppression import ClassSuppression
@@ -57,11 +60,16 @@ _HOMES = {
     "Surroundings": "core.surroundings",
     "TiltedCrossEntropy": "losses.tilted",
     "simplex_etf": "core.simplex",
+    # What a loss of one's own is made of.
+    "BatchFacts": "losses.facts",
+    "LossTerm": "losses.base",
+    "RowMean": "losses.row_loss",
 }
 
 __all__ = [
     "LDAM",
     "BalancingLogitVariation",
+    "BatchFacts",
     "CenterCollapse",
     "ClassMeanCrossEntropy",
     "ClassPrior",
@@ -71,11 +79,13 @@ __all__ = [
     "EqualizationLossV2",
     "FocalLoss",
     "LogitAdjustedCrossEntropy",
+    "LossTerm",
     "LovaszSoftmax",
     "PixelAdaptive",
     "PixelContrast",
     "RecallLoss",
     "RegionClassifier",
+    "RowMean",
     "SeesawLoss",
     "SpatialClassBalanced",
     "SquareAUC",

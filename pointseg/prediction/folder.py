@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import io
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +15,7 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
+from pointseg.core.cluster import Cluster
 from pointseg.core.destination import check_destination_folder
 from pointseg.core.durable import write_json
 from pointseg.core.extras import parse_extras
@@ -28,6 +32,8 @@ from pointseg.runs.folder import RunFolder
 
 #: Says what the files of an output folder were made with.
 RECORD = "predict.json"
+#: Folder in an output folder with the files of the jobs of a cluster, while there are any.
+JOB_FILES = ".slurm"
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ def predict_folder(
     engine: str | None = None,
     amp: Amp | None = None,
     unit: str | None = None,
+    slurm: Sequence[str] | None = None,
     console: Console | None = None,
 ) -> FolderResult:
     """Label files into a folder, each in its own format where that can be written.
@@ -77,6 +84,8 @@ def predict_folder(
         keep_colors: False paints PLY files in the colours of the classes; None and True leave theirs.
         overwrite: label everything anew.
         checkpoint, device, engine, amp: see :func:`pointseg.runs.checkpoint.load_run`.
+        slurm: options of an array of jobs that does the work, see
+            :class:`pointseg.core.cluster.Cluster`; None works on this machine.
         console: for progress, doubts, the classes that were found, and the files that failed.
 
     Raises:
@@ -102,27 +111,86 @@ def predict_folder(
         left = [job for job in jobs if job not in skipped]
         if skipped:
             console.print(f"{len(skipped)} of {len(jobs)} are done already", highlight=False)
-        done: list[Path] = []
-        failed: list[tuple[Path, str]] = []
-        if left:
-            trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
-            done, failed = _label_all(trained, left, options, console)
-    _print_failed(console, failed, len(jobs))
-    return FolderResult(tuple(done), tuple(job.output for job in skipped), tuple(failed))
+        load = functools.partial(load_run, run, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
+        numbered = [(f"[{number}/{len(left)}]", job) for number, job in enumerate(left, 1)]
+        space = folder.read_label_space()
+        if not left:
+            part = Part(Found.of(space))
+        elif slurm is None:
+            part = _label_all(load(), numbered, options, console)
+        else:
+            cluster = Cluster(output / JOB_FILES, slurm)
+            part = _label_by_jobs(cluster, Part(Found.of(space)), load, numbered, options, console)
+            if not part.lost:
+                shutil.rmtree(output / JOB_FILES, ignore_errors=True)
+    if part.done:
+        console.print(class_table(space, part.found, part.unit))
+    _print_failed(console, part.failed, len(jobs))
+    return FolderResult(tuple(part.done), tuple(job.output for job in skipped), tuple(part.failed))
 
 
-def _label_all(
-    trained: TrainedRun, jobs: Sequence[Job], options: LabelOptions, console: Console
-) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The outputs that were written, and the files that were not with the reason."""
+@dataclass
+class Part:
+    """What became of some of the files.
+
+    Args:
+        found: the classes in those that were labelled.
+        done: their outputs.
+        failed: file and reason of the others.
+        unit: what the rows of a file are called.
+        said: what was printed meanwhile, where that was on another machine.
+        lost: whether a job of a cluster ended early.
+    """
+
+    found: Found
+    done: list[Path] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    unit: str = ""
+    said: str = ""
+    lost: bool = False
+
+
+#: Files with their places in the whole, such as ``[3/12]``.
+Numbered = Sequence[tuple[str, Job]]
+
+
+def _label_by_jobs(
+    cluster: Cluster,
+    whole: Part,
+    load: Callable[[], TrainedRun],
+    jobs: Numbered,
+    options: LabelOptions,
+    console: Console,
+) -> Part:
+    """Label all files by an array of jobs, each of which loads the run once; ``whole`` with what they say."""
+    work = functools.partial(_label_in_job, load=load, options=options)
+    for files, ended in cluster.results(work, jobs):
+        if ended.problem:
+            whole.lost = True
+            whole.failed += [(job.source, ended.problem) for _, job in files]
+            continue
+        part: Part = ended.result
+        console.print(part.said, end="", markup=False, highlight=False, soft_wrap=True)
+        whole.found, whole.unit = whole.found + part.found, part.unit or whole.unit
+        whole.done += part.done
+        whole.failed += part.failed
+    return whole
+
+
+def _label_in_job(jobs: Numbered, *, load: Callable[[], TrainedRun], options: LabelOptions) -> Part:
+    said = io.StringIO()
+    part = _label_all(load(), jobs, options, Console(file=said, width=200))
+    part.said = said.getvalue()
+    return part
+
+
+def _label_all(trained: TrainedRun, jobs: Numbered, options: LabelOptions, console: Console) -> Part:
+    """Label files one after the other."""
     if trained.device.type == "cpu":
         keep_freed_memory()
-    found = Found.of(trained.label_space)
-    done: list[Path] = []
-    failed: list[tuple[Path, str]] = []
-    unit = ""
-    for number, job in enumerate(jobs, 1):
-        place = f"[{number}/{len(jobs)}] {job.source}"
+    part = Part(Found.of(trained.label_space))
+    for number, job in jobs:
+        place = f"{number} {job.source}"
         try:
             file = _read(trained, job.source, options)
             warn(console, job.source, file.remarks)
@@ -132,16 +200,14 @@ def _label_all(
             reason = _reason(error)
             if reason is None:
                 raise
-            failed.append((job.source, reason))
+            part.failed.append((job.source, reason))
             console.print(f"{place}: failed", markup=False, highlight=False, style="red", soft_wrap=True)
             continue
-        done.append(job.output)
-        found, unit = found + Found.of(trained.label_space, prediction), file.unit
-        rows = f"{len(prediction.train_index):,} {unit}"
+        part.done.append(job.output)
+        part.found, part.unit = part.found + Found.of(trained.label_space, prediction), file.unit
+        rows = f"{len(prediction.train_index):,} {part.unit}"
         console.print(f"{place}: {rows} -> {job.output}", markup=False, highlight=False, soft_wrap=True)
-    if done:
-        console.print(class_table(trained.label_space, found, unit))
-    return done, failed
+    return part
 
 
 def _read(trained: TrainedRun, source: Path, options: LabelOptions) -> DataFile:

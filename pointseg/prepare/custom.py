@@ -33,7 +33,16 @@ from pointseg.formats.clouds import CLOUD_SUFFIXES, UNITS_M, estimate_normals
 from pointseg.formats.ply import vertex_normals
 from pointseg.formats.text import printable
 from pointseg.formats.text_cloud import is_text_cloud
-from pointseg.prepare.preparation import Job, Outcome, Prepared, default_workers, exit_code, prepare
+from pointseg.prepare.preparation import (
+    Job,
+    Outcome,
+    Prepared,
+    add_cluster_options,
+    cluster_options,
+    default_workers,
+    exit_code,
+    prepare,
+)
 from pointseg.scans.file import CloudFile, read_cloud_file
 from pointseg.scans.store import Store, StoreWriter, count_classes
 from pointseg.scans.store_layout import check_scene_name
@@ -290,6 +299,7 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     )
     parser.add_argument("--neighbours", type=int, default=16, help="points that a normal is fitted to")
     parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: CPUs)")
+    add_cluster_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="prepare scenes again that are there")
     return parser.parse_args(arguments)
 
@@ -328,7 +338,13 @@ def _prepare(options: argparse.Namespace, console: Console) -> int:
         unit=options.unit,
     )
     outcome = prepare(
-        read, jobs, writer, workers=options.workers, overwrite=options.overwrite, console=console
+        read,
+        jobs,
+        writer,
+        workers=options.workers,
+        overwrite=options.overwrite,
+        slurm=cluster_options(options),
+        console=console,
     )
     writer.finish(with_groups(table.label_space, writer.entries()))
     outcome.failures.update(planned.failures)

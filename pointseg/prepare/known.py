@@ -12,7 +12,14 @@ from rich.console import Console
 from pointseg.core.labels import LabelSpace, load_label_space
 from pointseg.core.lock import sole_writer
 from pointseg.prepare.custom import report_outcome, with_groups
-from pointseg.prepare.preparation import Job, Prepared, default_workers, prepare
+from pointseg.prepare.preparation import (
+    Job,
+    Prepared,
+    add_cluster_options,
+    cluster_options,
+    default_workers,
+    prepare,
+)
 from pointseg.scans.store import Store, StoreWriter
 
 
@@ -30,6 +37,7 @@ def parser(description: str | None, prog: str, source: str) -> argparse.Argument
     made.add_argument("source", type=Path, metavar="SRC", help=source)
     made.add_argument("store", type=Path, metavar="STORE", help="folder of the store; made if missing")
     made.add_argument("--workers", type=int, default=default_workers(), help="processes (default: CPUs)")
+    add_cluster_options(made)
     made.add_argument("--overwrite", action="store_true", help="prepare scenes again that are there")
     return made
 
@@ -59,7 +67,13 @@ def prepare_known(
             options.store, space, options={"source": space.name, "labels": space.name, **settings}
         )
         outcome = prepare(
-            read, jobs, writer, workers=options.workers, overwrite=options.overwrite, console=console
+            read,
+            jobs,
+            writer,
+            workers=options.workers,
+            overwrite=options.overwrite,
+            slurm=cluster_options(options),
+            console=console,
         )
         writer.finish(with_groups(space, writer.entries()))
     report_outcome(outcome, Store.open(options.store), console)

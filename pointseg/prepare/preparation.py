@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
+import functools
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -24,11 +27,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pointseg.core.cluster import Cluster
 from pointseg.core.scene import Scene
 from pointseg.formats.text import printable
 from pointseg.scans.store_layout import check_scene_name
 from pointseg.scans.store_writer import StoreWriter, write_scene
 
+#: Folder in a store with the files of the jobs of a cluster, while there are any.
+JOB_FILES = ".slurm"
 #: Whether an error that ends a preparation shows where it comes from.
 DEBUG: ContextVar[bool] = ContextVar("debug", default=False)
 
@@ -84,6 +90,7 @@ def prepare(
     *,
     workers: int = 1,
     overwrite: bool = False,
+    slurm: Sequence[str] | None = None,
     console: Console | None = None,
 ) -> Outcome:
     """Read scenes and write them into a store; the caller finishes the writer.
@@ -93,8 +100,11 @@ def prepare(
             several workers it must be picklable.
         jobs: the scenes; those that the store has already are kept.
         writer: the store.
-        workers: processes; 1 works in this one.
+        workers: processes; 1 works in this one. On a cluster the most jobs that run at once.
         overwrite: write scenes again that the store has.
+        slurm: options of an array of jobs that does the work, see
+            :class:`pointseg.core.cluster.Cluster`; None works on this machine. Jobs that end early are
+            failures of their scenes, and calling again goes on.
         console: where the progress is shown; default none.
 
     Raises:
@@ -125,7 +135,8 @@ def prepare(
         TimeRemainingColumn(),
         console=console or Console(quiet=True),
     )
-    with _terminate_as_interrupt(), _results(read, todo, writer.path, workers) as results, progress:
+    how = _results if slurm is None else functools.partial(_results_of_jobs, options=slurm)
+    with _terminate_as_interrupt(), how(read, todo, writer.path, workers) as results, progress:
         task = progress.add_task("preparing scenes", total=len(todo))
         for name, remarks, failure in results:
             outcome.remarks.update(remarks)
@@ -196,6 +207,36 @@ def _results(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _results_of_jobs(
+    read: Callable[[Job], Prepared], jobs: Sequence[Job], store: Path, workers: int, options: Sequence[str]
+) -> Iterator[Iterator[Result]]:
+    """The same from an array of jobs; the files of the jobs are kept where one did not come to its end."""
+    if not jobs:
+        yield iter(())
+        return
+    folder = store / JOB_FILES
+    cluster = Cluster(folder, options, at_once=workers)
+    broken = []
+
+    def found() -> Iterator[Result]:
+        work = functools.partial(_run_all, read, store=store)
+        for part, ended in cluster.results(work, jobs):
+            if ended.problem:
+                broken.append(ended.problem)
+                yield from ((job.name, Counter(), f"{job.source}: {ended.problem}") for job in part)
+            else:
+                yield from ended.result
+
+    yield found()
+    if not broken:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run_all(read: Callable[[Job], Prepared], jobs: Sequence[Job], *, store: Path) -> list[Result]:
+    return [_run(read, job, store) for job in jobs]
+
+
 def _start_worker() -> None:
     # Ctrl-C goes to every process of the terminal; a worker ends its scene and the parent ends the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -227,6 +268,32 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """``--slurm`` and its options; :func:`cluster_options` says what was given."""
+    parser.add_argument(
+        "--slurm",
+        action="store_true",
+        help="submit an array of jobs through submitit, --workers of them at once",
+    )
+    parser.add_argument(
+        "--slurm-option",
+        action="append",
+        metavar="KEY=VALUE",
+        help="of submitit, such as slurm_partition=cpu; cluster=local tries it out here",
+    )
+
+
+def cluster_options(options: argparse.Namespace) -> list[str] | None:
+    """What :func:`prepare` takes as ``slurm``.
+
+    Raises:
+        ValueError: for options of a cluster without ``--slurm``.
+    """
+    if options.slurm_option and not options.slurm:
+        raise ValueError("--slurm-option is one of --slurm; give that too, or leave it out.")
+    return (options.slurm_option or []) if options.slurm else None
 
 
 def exit_code(script: str, run: Callable[[Console], int]) -> int:

@@ -35,7 +35,16 @@ from pointseg.formats.scannet_tables import (
     shipped_splits,
     shipped_vertex_counts,
 )
-from pointseg.prepare.preparation import Job, Outcome, Prepared, default_workers, exit_code, prepare
+from pointseg.prepare.preparation import (
+    Job,
+    Outcome,
+    Prepared,
+    add_cluster_options,
+    cluster_options,
+    default_workers,
+    exit_code,
+    prepare,
+)
 from pointseg.scans.store import Store, StoreWriter
 
 UNKNOWN = "unknown category: "
@@ -149,6 +158,7 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
         "--labels", choices=("scannet200", "scannet20"), default="scannet200", help="label set"
     )
     parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: CPUs)")
+    add_cluster_options(parser)
     parser.add_argument("--splits", type=Path, metavar="DIR", help="folder of scannetv2_{train,val,test}.txt")
     parser.add_argument("--label-table", type=Path, metavar="TSV", help=f"default: {LABEL_TABLE_NAME} in RAW")
     parser.add_argument("--axis-align", action="store_true", help="rotate scenes by their axisAlignment")
@@ -191,7 +201,13 @@ def _prepare(options: argparse.Namespace, console: Console) -> int:
         expected_vertices=shipped_vertex_counts() if options.strict_counts else {},
     )
     outcome = prepare(
-        read, jobs, writer, workers=options.workers, overwrite=options.overwrite, console=console
+        read,
+        jobs,
+        writer,
+        workers=options.workers,
+        overwrite=options.overwrite,
+        slurm=cluster_options(options),
+        console=console,
     )
     writer.finish()
     outcome.failures.update(planned.failures)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -146,13 +145,7 @@ def _methods(definition: StudyConfig, planner: Planner, options: StudyOptions, c
 def _launcher(runs: Path, threads: int, options: StudyOptions) -> Launcher:
     if not options.slurm:
         return Children(options.jobs, threads)
-    given: dict[str, Any] = {}
-    for option in options.slurm_options:
-        key, found, value = option.partition("=")
-        if not found:
-            raise ValueError(f"--slurm-option {option!r}: expected key=value, such as slurm_partition=gpu.")
-        given[key] = int(value) if value.isdigit() else value
-    return JobArrays(runs / "slurm", jobs=options.jobs, threads=threads, options=given)
+    return JobArrays(runs / "slurm", jobs=options.jobs, threads=threads, options=options.slurm_options)
 
 
 @contextmanager

@@ -71,6 +71,11 @@ class Board:
         for name, value in values.items():
             self._writer.add_scalar(f"{kind}/{name}", value, step)
 
+    def pictures(self, step: int, pictures: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+        """(H, W, 3) pictures of callbacks, as ``val/NAME``."""
+        for name, picture in pictures.items():
+            self._writer.add_image(f"val/{name}", picture, step, dataformats="HWC")
+
     def validation(self, step: int, report: Report, others: Mapping[str, Report]) -> None:
         """Mean IoUs, accuracies, class IoUs and the confusion; ``others`` are those of further heads."""
         means = {"miou": report.miou, **report.groups()}

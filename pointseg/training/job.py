@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
@@ -21,6 +21,7 @@ from pointseg.data.kind import Pipeline
 from pointseg.data.reader import SceneReader
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
+from pointseg.losses.base import LossTerm
 from pointseg.models.precision import check_amp
 from pointseg.sparse.engines import AUTO, current_engine
 from pointseg.training.loader import BatchPlan, train_loader
@@ -52,6 +53,7 @@ class TrainingJob:
         total_steps: steps of the whole training.
         derived: labels of the heads beside the main one.
         notices: what the user ought to know of the data.
+        own_losses: losses of the user's code, by name.
     """
 
     experiment: Experiment
@@ -65,9 +67,15 @@ class TrainingJob:
     total_steps: int
     derived: dict[str, DerivedLabels]
     notices: tuple[str, ...] = ()
+    own_losses: Mapping[str, LossTerm] = field(default_factory=dict)
 
     @classmethod
-    def prepare(cls, experiment: Experiment, processes: Processes) -> TrainingJob:
+    def prepare(
+        cls,
+        experiment: Experiment,
+        processes: Processes,
+        own_losses: Mapping[str, LossTerm] | None = None,
+    ) -> TrainingJob:
         """Open the data and plan the batches.
 
         Raises:
@@ -116,6 +124,7 @@ class TrainingJob:
             total_steps=total_steps,
             derived=experiment.derived_labels(store.label_space),
             notices=tuple(notices),
+            own_losses=own_losses or {},
         )
 
     def fresh_state(self, *, continues: bool = False) -> tuple[TrainingState, str]:
@@ -138,6 +147,7 @@ class TrainingJob:
             self.pipeline,
             self.processes,
             others,
+            self.own_losses,
         )
 
     @property

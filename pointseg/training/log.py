@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pointseg.core.durable import write_text
 from pointseg.evaluation.collapse import CollapseReport
@@ -86,6 +87,10 @@ class RunLog:
         self._board.of_callbacks(step, extra or {}, "val")
         self._board.validation(step, report, others or {})
         self._board.collapse(step, collapse, report.label_space.names)
+
+    def pictures(self, step: int, pictures: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+        """(H, W, 3) pictures of callbacks, for TensorBoard alone."""
+        self._board.pictures(step, pictures)
 
     def close(self) -> None:
         self._file.close()

@@ -7,6 +7,8 @@ from types import TracebackType
 
 from rich.console import Console
 
+from pointseg.core.member import Member
+from pointseg.core.prediction import ScenePrediction
 from pointseg.runs.folder import RunFolder
 from pointseg.training.callback import Callback, gather
 from pointseg.training.display import TrainingDisplay
@@ -14,7 +16,7 @@ from pointseg.training.job import TrainingJob
 from pointseg.training.log import RunLog
 from pointseg.training.state import TrainingState
 from pointseg.training.step import StepReport
-from pointseg.training.validate import Validation
+from pointseg.training.validate import Validation, scenes_of
 
 
 class Monitor:
@@ -40,6 +42,7 @@ class Monitor:
         self._log_every = job.experiment.train.log_every
         self._seconds: list[float] = []
         self._callbacks = () if silent else tuple(callbacks)
+        self._job = job
         self._log = None if silent else RunLog(folder, step=state.step, validated=state.validated)
         self._display = TrainingDisplay(
             Console(quiet=True) if silent else console,
@@ -51,6 +54,13 @@ class Monitor:
         )
 
     def __enter__(self) -> Monitor:
+        job = self._job
+        try:
+            for callback in self._callbacks:
+                callback.on_start(job.experiment, job.store, scenes_of(job.val_names, job.processes))
+        except BaseException:
+            self._end()
+            raise
         self._display.__enter__()
         return self
 
@@ -58,6 +68,11 @@ class Monitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._display.__exit__(kind, error, trace)
+        self._end()
+
+    def _end(self) -> None:
+        for callback in self._callbacks:
+            callback.on_end()
         if self._log is not None:
             self._log.close()
 
@@ -80,6 +95,13 @@ class Monitor:
 
     def validating(self, done: int, total: int) -> None:
         self._display.validating(done, total)
+
+    def predicted(self, step: int, scene: Member, prediction: ScenePrediction) -> None:
+        """A validation scene, after ``step`` steps."""
+        for callback in self._callbacks:
+            pictures = callback.on_scene(step, scene, prediction)
+            if self._log is not None and pictures:
+                self._log.pictures(step, pictures)
 
     def validated(self, step: int, validation: Validation, *, is_best: bool) -> None:
         self._display.validated(step, validation.report.miou["present"], is_best=is_best)

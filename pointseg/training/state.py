@@ -15,6 +15,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.data.kind import Pipeline
 from pointseg.experiment import Experiment
+from pointseg.losses.base import LossTerm
 from pointseg.losses.facts import BatchFacts, join_facts
 from pointseg.losses.objective import (
     AllSums,
@@ -188,10 +189,12 @@ class TrainingState:
         pipeline: Pipeline,
         processes: Processes,
         others: Mapping[str, tuple[ClassStatistics, LabelSpace]] | None = None,
+        own_losses: Mapping[str, LossTerm] | None = None,
     ) -> tuple[TrainingState, str]:
         """The state before the first step, the same on all processes; and a notice for the user, or "".
 
-        ``others`` are class counts and label space of each head beside the main one.
+        ``others`` are class counts and label space of each head beside the main one, ``own_losses`` those of
+        the user's code, see :meth:`pointseg.experiment.Experiment.build_objective`.
         """
         torch.manual_seed(experiment.seed)
         segmenter = experiment.build_segmenter(pipeline.num_features, label_space.num_classes, statistics)
@@ -206,6 +209,7 @@ class TrainingState:
                 head: (counts, space, segmenter.channels_of[head])
                 for head, (counts, space) in (others or {}).items()
             },
+            own=own_losses,
         )
         network, notice = processes.synchronise_norms(segmenter)
         assert isinstance(network, Segmenter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pointseg.core.lock import sole_writer
 from pointseg.core.memory import keep_freed_memory
 from pointseg.evaluation.report import Report, print_report
 from pointseg.experiment import Experiment
+from pointseg.losses.base import LossTerm
 from pointseg.runs.checkpoint import load_newest, save_checkpoint, save_last
 from pointseg.runs.folder import RunFolder
 from pointseg.sparse.engines import check_engine
@@ -63,6 +64,7 @@ def train(
     stop_after: int | None = None,
     console: Console | None = None,
     callbacks: Sequence[Callback] = (),
+    losses: Mapping[str, LossTerm] | None = None,
 ) -> TrainingResult:
     """Train a network, or continue to; under torchrun with all its processes.
 
@@ -77,11 +79,14 @@ def train(
         stop_after: stop and save once this many steps are done, as Ctrl-C would.
         console: where to show progress; standard output if None.
         callbacks: told of every step and validation; what they return is logged.
+        losses: your own losses by name. One takes the place of the experiment's loss of its name, whose
+            weight it keeps (``main`` is the classification loss), or stands beside them with weight 1. The
+            configuration of the run does not know them: to continue a run give them again.
 
     Raises:
         FileNotFoundError: if there is no store, or nothing to resume.
-        ValueError: if ``out`` holds another run or converted weights, the data does not fit, or too many
-            batches were not finite.
+        ValueError: if ``out`` holds another run, one with other losses of one's own or converted weights,
+            the data does not fit, or too many batches were not finite.
     """
     console = console or Console()
     check_destination_folder(out)
@@ -92,7 +97,9 @@ def train(
         StopRequest() as stop,
         sole_writer(out, "run") if processes.is_main else nullcontext(),
     ):
-        return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console, callbacks)
+        return _train(
+            experiment, RunFolder(out), processes, stop, resume, stop_after, console, callbacks, losses or {}
+        )
 
 
 @contextmanager
@@ -116,6 +123,7 @@ def _train(
     stop_after: int | None,
     console: Console,
     callbacks: Sequence[Callback],
+    losses: Mapping[str, LossTerm],
 ) -> TrainingResult:
     """:func:`train` within its processes; all that uses their connections ends with this frame."""
     set_num_threads(experiment.train.num_threads)
@@ -125,7 +133,7 @@ def _train(
     continues = folder.may_continue(experiment, resume)
     if resume is None:
         refuse_to_replace_converted(folder)
-    job = TrainingJob.prepare(experiment, processes)
+    job = TrainingJob.prepare(experiment, processes, losses)
     state, notice = job.fresh_state(continues=continues)
     notices = [*job.notices, notice]
     if continues:
@@ -238,6 +246,7 @@ def _validate(
         derived=job.experiment.evaluated_labels(job.store.label_space),
         should_stop=lambda: stop.requested,
         on_scene=monitor.validating,
+        on_prediction=lambda scene, prediction: monitor.predicted(state.step, scene, prediction),
     )
     if validation is None:
         return None
@@ -255,7 +264,11 @@ def _validate(
 
 def _save_last(job: TrainingJob, state: TrainingState, folder: RunFolder) -> None:
     if job.processes.is_main:
-        more = {"data": job.fingerprint, "batches_per_step": job.batches_per_step}
+        more = {
+            "data": job.fingerprint,
+            "batches_per_step": job.batches_per_step,
+            "own_losses": _own_losses(job),
+        }
         with naming(folder.last):
             save_last(folder, {**state.to_dict(), **more}, keep=job.experiment.train.keep_checkpoints)
 
@@ -283,6 +296,13 @@ def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> l
             f"{job.store.path}: its training scenes or classes are not those of {folder.path}, so the run "
             "cannot continue. Give the same store, another folder, or --no-resume."
         )
+    losses = saved.get("own_losses", {})
+    if losses != _own_losses(job):
+        raise ValueError(
+            f"{folder.path}: it was trained with own losses {losses or 'none'}, and now there are "
+            f"{_own_losses(job) or 'none'}. Give train(..., losses=...) the same, another folder, or "
+            "resume=False."
+        )
     before, now = int(saved.get("batches_per_step", job.batches_per_step)), job.batches_per_step
     if before != now and job.experiment.train.epochs is not None:
         raise ValueError(
@@ -295,6 +315,11 @@ def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> l
     if before == now:
         return notices
     return [*notices, f"beware: steps were of {before} batches over all processes and are now of {now}"]
+
+
+def _own_losses(job: TrainingJob) -> dict[str, str]:
+    """Name -> class of the losses of the user's code."""
+    return {name: type(loss).__name__ for name, loss in job.own_losses.items()}
 
 
 def _say_how_it_ended(

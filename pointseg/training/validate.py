@@ -11,6 +11,8 @@ from torch import nn
 from pointseg.core.derived_labels import DerivedLabels
 from pointseg.core.distributed import Processes
 from pointseg.core.labels import LabelSpace
+from pointseg.core.member import Member
+from pointseg.core.prediction import ScenePrediction
 from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.evaluation.collapse import CollapseReport
@@ -51,6 +53,7 @@ def validate(
     derived: Mapping[str, DerivedLabels] | None = None,
     should_stop: Callable[[], bool],
     on_scene: Callable[[int, int], None],
+    on_prediction: Callable[[Member, ScenePrediction], None] = lambda scene, prediction: None,
 ) -> Validation | None:
     """What holds over all scenes, on all processes; None if it was asked to stop on the way.
 
@@ -64,12 +67,13 @@ def validate(
         derived: labels of the network's heads beside the main one, by name.
         should_stop: asked between scenes.
         on_scene: told (scenes done, scenes of this process).
+        on_prediction: told of each scene of this process, see :func:`scenes_of`.
     """
     space = store.label_space
     confusion = Confusion(space.num_classes)
     others = {head: Confusion(labels.space.num_classes) for head, labels in (derived or {}).items()}
     watch = CollapseWatch(network, space, processes.device)
-    share = names[processes.rank :: processes.world]
+    share = scenes_of(names, processes)
     for done, name in enumerate(share):
         on_scene(done, len(share))
         if should_stop():
@@ -80,7 +84,9 @@ def validate(
             network, pipeline, [scene], views=options.views, max_tile_points=options.max_tile_points
         )
         with watch.watching():
-            confusion.update(space.encode(scene.raw_label), next(predicted).train_index)
+            prediction = next(predicted)
+        confusion.update(space.encode(scene.raw_label), prediction.train_index)
+        on_prediction(scene, prediction)
         for head, labels in (derived or {}).items():
             predicted = predict_scenes(
                 HeadView(network, head),
@@ -97,6 +103,11 @@ def validate(
         watch.report(processes),
         {head: _report(others[head], labels.space, processes) for head, labels in (derived or {}).items()},
     )
+
+
+def scenes_of(names: Sequence[str], processes: Processes) -> Sequence[str]:
+    """The scenes that this process predicts."""
+    return names[processes.rank :: processes.world]
 
 
 def _report(confusion: Confusion, space: LabelSpace, processes: Processes) -> Report:

@@ -33,10 +33,13 @@ class Surroundings:
         run: name of the run that predicted, or empty.
         links: text, title and relative address of other pages; ``keep`` says what of the screen goes along:
             ``view`` all of it, ``colors`` the colouring, empty nothing. Without an address: where one is.
+        learned: number of the scene and step of the training that predicted it, where the page is served
+            while that goes on: it comes anew when there is a newer prediction. None for one that stays.
     """
 
     run: str = ""
     links: Sequence[Mapping[str, str]] = ()
+    learned: Mapping[str, int] | None = None
 
 
 def write_page(view: SceneView, summary: SceneSummary, path: Path) -> None:
@@ -62,13 +65,15 @@ def page(view: SceneView, summary: SceneSummary, around: Surroundings | None = N
     """The page as text; ``view`` has normals where it is one of points in space."""
     around = around or Surroundings()
     facts, points = page_data(view, summary)
-    facts |= {"run": around.run, "links": [dict(link) for link in around.links]}
+    facts |= {"run": around.run, "links": [dict(link) for link in around.links], "learned": around.learned}
     filled = {
         "title": f"{view.scene.name} · pointseg",
         "facts": json_in_html(facts),
         "points": points,
     }
-    return assemble("page.html", STYLES, SCRIPTS, filled)
+    if around.learned is None:
+        return assemble("page.html", STYLES, SCRIPTS, filled)
+    return assemble("page.html", STYLES, (*SCRIPTS, "watch.js"), filled, "connect-src 'self'")
 
 
 def assemble(

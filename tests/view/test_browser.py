@@ -21,6 +21,7 @@ from pointseg.view.gallery.collection import open_collection
 from pointseg.view.gallery.server import serve
 from pointseg.view.gallery.site import Site
 from pointseg.view.gallery.view import write_gallery
+from pointseg.watch import Watch
 
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 PATIENCE_MS = 60_000
@@ -298,3 +299,32 @@ def test_a_fragment_of_nonsense_does_no_harm(galleries: dict[str, Gallery], visi
         with visit(galleries["served"].address + path + nonsense, "phone") as page:
             page.wait_for_timeout(500)
             assert "val0" in page.locator("body").inner_text()
+
+
+def test_pages_of_a_training_come_anew_after_each_validation(
+    trained_run: Path, second_run: Path, visit: Opener
+) -> None:
+    watch = Watch(port=0)
+    run = load_run(second_run, device="cpu")
+    data = run.open_data()
+    watch.on_start(run.experiment, data, ["val0", "val1"])
+
+    def validate(learned: Path, step: int) -> None:
+        network = load_run(learned, device="cpu")
+        for name in ("val0", "val1"):
+            watch.on_scene(step, data.load(name), predict_scene(network, data.load(name)))
+
+    with visit(watch.address) as gallery, visit(watch.address + "scenes/val0.0.html") as scene:
+        until(gallery, "document.body.innerText.includes('before the first validation')")
+        drawn(scene)
+        mode(scene, "Truth")
+        view = words(scene)
+        for learned, step in ((second_run, 20), (trained_run, 1000)):
+            validate(learned, step)
+            until(gallery, f"document.body.innerText.includes('step {step:,}')")
+            until(gallery, f"[...document.images].every((one) => one.src.endsWith('step={step}'))")
+            until(scene, f"JSON.parse(document.getElementById('facts').textContent).learned.step === {step}")
+            drawn(scene)
+            # It is looked at from where it was, in the colours that were chosen.
+            assert words(scene) == view
+    watch.on_end()

@@ -67,7 +67,9 @@ function cardOf(scene) {
     cards.set(scene.slug, { item: makeElement("li", { className: "card" }, anchor, text), image, text, anchor });
   }
   const card = cards.get(scene.slug), result = resultOf(scene), page = `scenes/${scene.slug}.${state.run}.html#colors=${state.panel}`;
-  const source = `thumbs/${scene.slug}.${state.run}.${state.panel}.jpg`;
+  const learned = facts.learned?.[facts.scenes.indexOf(scene)];
+  // Of another step another address, or the browser would keep the old picture.
+  const source = `thumbs/${scene.slug}.${state.run}.${state.panel}.jpg${learned ? `?step=${learned}` : ""}`;
   if (card.image.getAttribute("src") !== source) card.image.setAttribute("src", source);
   card.image.alt = `${scene.name}, ${state.panel}`;
   card.anchor.setAttribute("href", page);
@@ -117,7 +119,9 @@ function render() {
 function describe() {
   const words = [`split ${facts.split}`, counted(facts.scenes.length, facts.member, facts.members)];
   if (facts.runs.length) words.push(facts.runs.length === 1 ? facts.runs[0] : counted(facts.runs.length, "run", "runs"));
-  if (facts.live && facts.done < facts.total) words.push(`${facts.done} of ${facts.total} ${facts.runs.length ? "predicted" : "drawn"}`);
+  const learned = facts.learned && Math.max(...facts.learned);
+  if (facts.learned) words.push(learned ? `step ${learned.toLocaleString("en")}` : "before the first validation");
+  else if (facts.live && facts.done < facts.total) words.push(`${facts.done} of ${facts.total} ${facts.runs.length ? "predicted" : "drawn"}`);
   byId("facts-line").textContent = words.join(" · ");
 }
 
@@ -245,16 +249,21 @@ function theme(wanted) {
 async function poll() {
   try {
     const answer = await fetch("facts.json"), news = await answer.json();
-    const isNew = news.done !== facts.done;
-    Object.assign(facts, { done: news.done, total: news.total, failures: news.failures });
+    const isNew = news.done !== facts.done || String(news.learned) !== String(facts.learned);
+    Object.assign(facts, { done: news.done, total: news.total, failures: news.failures, learned: news.learned });
     news.results.forEach((results, number) => { facts.scenes[number].results = results; });
     if (isNew) { renderClasses(); renderWorst(); render(); }
   } catch {
-    byId("facts-line").textContent = "pointseg view has ended; what is on screen stays, and nothing new comes.";
+    const what = facts.learned === null ? "pointseg view" : "The training";
+    byId("facts-line").textContent = `${what} has ended; what is on screen stays, and nothing new comes.`;
     return;
   }
-  if (facts.done < facts.total) setTimeout(poll, POLL_MS);
+  if (comesMore()) setTimeout(poll, POLL_MS);
 }
+
+// Whether anything on screen may still change: scenes that are to be predicted, or a network that learns.
+const comesMore = () => facts.learned !== null || facts.done < facts.total;
+
 
 function main() {
   theme();
@@ -285,7 +294,7 @@ function main() {
   byId("theme").addEventListener("click", turnTheme);
   if (innerWidth < 900) byId("filters").open = false;
   show(new URLSearchParams(location.hash.slice(1)));
-  if (facts.live && facts.done < facts.total) setTimeout(poll, POLL_MS);
+  if (facts.live && comesMore()) setTimeout(poll, POLL_MS);
 }
 
 main();

@@ -45,7 +45,11 @@ class Transform(Config, ABC):
 
 
 class RandomTransform(Transform):
-    """A transform that happens with probability ``p``."""
+    """A transform that happens with probability ``p``.
+
+    Args:
+        p: probability that it happens.
+    """
 
     p: float = Field(default=1.0, ge=0.0, le=1.0)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace
+from pointseg.core.member import Member
+from pointseg.core.prediction import ScenePrediction
 from pointseg.data.source import Source
 from pointseg.prediction.options import MAX_TILE_POINTS
 from pointseg.prediction.predict import predict_scene
@@ -19,6 +22,8 @@ from pointseg.runs.folder import RunFolder
 from pointseg.scans.store import Store
 from pointseg.view.scene_view import SceneView
 
+#: What is predicted of a scene; None where nothing is yet.
+Predictor: TypeAlias = Callable[[Member], ScenePrediction | None]
 #: Classes with their probability that are kept of every vertex.
 TOP = 5
 
@@ -32,8 +37,7 @@ class Collection:
         split: the split that is shown.
         names: its scenes or images that have a vertex, sorted.
         label_space: the classes: those of the runs, or of the data set where there is no run.
-        runs: name and network of every run.
-        views: test-time views.
+        runs: name of every run, and what predicts.
         frequency: (K,) share of every class in the training data, or None where it is not known.
     """
 
@@ -41,8 +45,7 @@ class Collection:
     split: str
     names: tuple[str, ...]
     label_space: LabelSpace
-    runs: tuple[tuple[str, TrainedRun], ...] = ()
-    views: int = 1
+    runs: tuple[tuple[str, Predictor], ...] = ()
     frequency: npt.NDArray[np.float64] | None = None
 
     @property
@@ -61,10 +64,7 @@ class Collection:
             ValueError: for a scene that cannot be read or predicted.
         """
         scene = self.source.load(name)
-        prediction = None
-        if self.runs:
-            _, run = self.runs[column]
-            prediction = predict_scene(run, scene, views=self.views, max_tile_points=MAX_TILE_POINTS, top=TOP)
+        prediction = self.runs[column][1](scene) if self.runs else None
         return SceneView.of(scene, self.label_space, prediction, self.frequency)
 
 
@@ -107,9 +107,14 @@ def open_collection(
     first = loaded[0]
     source = first.open_data(stores[0] if stores else None)
     statistics = RunFolder(folders[0]).read_class_statistics()
-    frequency = None if statistics is None else _shares(statistics.points.numpy())
-    runs = tuple(zip(short_names(folders), loaded, strict=True))
-    return Collection(source, split, _names(source, split), first.label_space, runs, views, frequency)
+    frequency = None if statistics is None else shares(statistics.points.numpy())
+    predictors = [partial(_predict, run, views=views) for run in loaded]
+    runs = tuple(zip(short_names(folders), predictors, strict=True))
+    return Collection(source, split, _names(source, split), first.label_space, runs, frequency)
+
+
+def _predict(run: TrainedRun, scene: Member, *, views: int) -> ScenePrediction:
+    return predict_scene(run, scene, views=views, max_tile_points=MAX_TILE_POINTS, top=TOP)
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -127,7 +132,7 @@ def _of_store(source: Store, split: str) -> Collection:
     if "train" in source.splits() and any(source.has_labels(name) for name in source.scene_names("train")):
         counts = source.class_statistics("train").points.numpy()
     names = _names(source, split)
-    frequency = None if counts is None else _shares(counts)
+    frequency = None if counts is None else shares(counts)
     return Collection(source, split, names, source.label_space, frequency=frequency)
 
 
@@ -167,5 +172,6 @@ def _check_alike(folders: Sequence[Path], runs: Sequence[TrainedRun], stores: Se
             )
 
 
-def _shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def shares(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(K,) counts of points -> their shares of all."""
     return counts / max(int(counts.sum()), 1)

@@ -44,6 +44,24 @@ class _Server(ThreadingHTTPServer):
     # A second gallery on the same port would get every other request.
     allow_reuse_port = False
 
+    def __init__(self, *given: Any) -> None:
+        self._connections: set[Any] = set()
+        super().__init__(*given)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """No more answers, also on connections that browsers keep open."""
+        super().server_close()
+        for request in list(self._connections):
+            self.shutdown_request(request)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that leaves while it is answered is no error."""
 

@@ -38,10 +38,13 @@ class Site:
     Args:
         collection: the scenes and runs.
         live: whether the gallery asks for news in ``facts.json`` while scenes are predicted.
+        learns: whether the one run is a network that learns meanwhile; see :meth:`renew`.
     """
 
-    def __init__(self, collection: Collection, *, live: bool) -> None:
+    def __init__(self, collection: Collection, *, live: bool, learns: bool = False) -> None:
         self.collection, self.live = collection, live
+        #: Of every scene the steps that the network had learned when it was predicted; None for trained ones.
+        self.learned = [0] * len(collection.names) if learns else None
         self.slugs = _slugs(collection.names)
         self.panels = panels_there(collection)
         self._places = {slug: number for number, slug in enumerate(self.slugs)}
@@ -71,6 +74,25 @@ class Site:
         with self._lock:
             if cell not in self._results:
                 self._look(cell)
+
+    def renew(self, name: str, step: int) -> dict[str, bytes]:
+        """Ask for the prediction of a scene again, of a network that has learned more; its small pictures.
+
+        Args:
+            name: the scene.
+            step: steps that the network has learned.
+
+        Raises:
+            ValueError: for a scene that cannot be drawn; ``failures`` keeps what is wrong.
+        """
+        assert self.learned is not None
+        cell = self.collection.names.index(name), 0
+        with self._lock:
+            self.learned[cell[0]] = step
+            for held in (self._views, self._results, self._thumbnails, self.failures):
+                held.pop(cell, None)  # type: ignore[attr-defined]
+            self._look(cell)
+            return self._thumbnails[cell]
 
     def paths(self) -> Iterator[str]:
         """Addresses of everything, in an order in which every scene is predicted once."""
@@ -154,7 +176,8 @@ class Site:
             other = 1 if column == 0 else 0
             href = f"../compare.html#scene={self.slugs[scene]}&a={column}&b={other}"
             links.append({"text": "side by side", "title": "Two runs", "href": href, "keep": "view"})
-        return Surroundings(runs[column] if runs else "", links)
+        learned = None if self.learned is None else {"scene": scene, "step": self.learned[scene]}
+        return Surroundings(runs[column] if runs else "", links, learned)
 
     def _results_of(self, scene: int) -> list[dict[str, Any] | None]:
         return [self._results.get((scene, column)) for column in range(len(self.collection.runs))]
@@ -165,6 +188,7 @@ class Site:
             "total": len(self.cells),
             "results": [self._results_of(scene) for scene in range(len(self.slugs))],
             "failures": {self.slugs[scene]: text for (scene, _), text in self.failures.items()},
+            "learned": self.learned,
         }
 
     def _index(self) -> str:
@@ -175,6 +199,7 @@ class Site:
             "title": source.path.resolve().name,
             "split": collection.split,
             "live": self.live,
+            "learned": self.learned,
             "done": self.num_done,
             "total": len(self.cells),
             "hasTruth": collection.has_truth,
