@@ -19,7 +19,10 @@ import torch
 HERE = Path(__file__).parent
 TABLE = HERE / "waits.json"
 #: What runs together in a process: loading everything takes longer than most of it.
-GROUPS = {"all": ("training", "verbs", "images", "methods"), "kernels": ("triton_exact", "triton", "gpu_check")}
+GROUPS = {
+    "all": ("training", "verbs", "images", "methods"),
+    "kernels": ("triton_exact", "triton", "gpu_check"),
+}
 #: Of these, without the long form (``POINTSEG_LONG=1``): a method for each way in which a loss or head works
 #: on a device; of the kernels the training that does most; and no second smoke test of the GPU check, which
 #: tests/scripts runs.
