@@ -1,4 +1,4 @@
-"""What may differ when a run continues, what a run notes of its machine, and which checkpoint is the newest."""
+"""What may differ when a run continues, what it notes of its machine, and which checkpoint is the newest."""
 
 import os
 import sys
