@@ -36,10 +36,11 @@ FITS = Forecast(
 
 
 def test_numbers_are_those_of_the_training(tiny_experiment: MakeExperiment, tmp_path: Path) -> None:
-    experiment = tiny_experiment("train.steps=100", "train.keep_checkpoints=3")
+    experiment = tiny_experiment("train.steps=100", "train.keep_checkpoints=3", "train.accumulate=2")
     found = forecast(experiment, out=tmp_path / "not" / "there", device="cpu", console=Console(quiet=True))
-    # Five scenes in batches of two.
-    assert (found.scenes, found.batch_size, found.total_steps, found.steps_per_epoch) == (5, 2, 100, 3.0)
+    # Five scenes in batches of two, two of which make a step.
+    assert (found.scenes, found.batch_size, found.total_steps, found.steps_per_epoch) == (5, 2, 100, 1.5)
+    assert found.unit == "voxel"
     assert found.hours == round(found.seconds_per_step * 100 / 3600, 2)
     assert 0 < found.rows_per_batch[0] <= found.rows_per_batch[1]
     assert 0 < found.memory_mb < found.device_memory_mb and 2 <= found.suggested_batch_size <= 5
