@@ -19,13 +19,9 @@ import torch
 HERE = Path(__file__).parent
 TABLE = HERE / "waits.json"
 #: What runs together in a process: loading everything takes longer than most of it.
-GROUPS = {
-    "all": ("training", "verbs", "images", "methods"),
-    "kernels": ("triton_exact", "triton", "gpu_check"),
-}
+GROUPS = {"all": ("training", "verbs", "images", "methods"), "kernels": ("triton", "gpu_check")}
 #: Of these, without the long form (``POINTSEG_LONG=1``): a method for each way in which a loss or head works
-#: on a device; of the kernels the training that does most; and no second smoke test of the GPU check, which
-#: tests/scripts runs.
+#: on a device, and no second smoke test of the GPU check, which tests/scripts runs.
 SHORT = {"all": ("training", "verbs", "images", "some_methods"), "kernels": ("triton",)}
 IS_LONG = os.environ.get("POINTSEG_LONG") == "1"
 #: Once in a run, not in a step: weights go up, checkpoints come down.

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[i]) for i in (0, 2)] + [str(Path(__file__).parents[2] / "scripts")]
 FOLDER, GROUPS = Path(sys.argv[1]), sys.argv[2:]
 #: Kernels of Triton run in its interpreter, or not at all: which, is settled when they are loaded.
-INTERPRETED = GROUPS[0].startswith("triton")
+INTERPRETED = GROUPS[0] == "triton"
 os.environ |= {"TRITON_INTERPRET": "1" if INTERPRETED else "0", "POINTSEG_CACHE": str(FOLDER / "cache")}
 os.environ |= {"XDG_CACHE_HOME": str(FOLDER / "cache")}
 
@@ -201,15 +201,10 @@ def images():
         told(f"images, {model}", lambda o=options: run("network", chosen("ceco_dropclass", *o)))
 
 
-TINY = ("data.voxel_size_m=0.6", "train.steps=2")
-
-
-def triton_exact():
-    told("Triton", lambda: run("exact", experiment((), *TINY)))
-
-
 def triton():
-    bf16 = [*TINY, "train.amp=bf16", "train.activation_checkpointing=true"]
+    tiny = ["data.voxel_size_m=0.6", "train.steps=2"]
+    told("Triton", lambda: run("exact", experiment((), *tiny)))
+    bf16 = [*tiny, "train.amp=bf16", "train.activation_checkpointing=true"]
     told("Triton in bf16 on cuda:1", lambda: run("second", experiment(ALL, *bf16), device="cuda:1"))
 
 
