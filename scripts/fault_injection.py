@@ -208,10 +208,15 @@ class Chain:
             lambda out: ["submit", str(trained), "-o", str(out), "--split", "val", "--device", "cpu"],
         )
         self.commands = [synthesize, prepare, train, evaluate, predict, submit]
+        # The inputs of all the others; what those give is made when one of them is disturbed.
         for command, out in ((synthesize, raw), (prepare, store), (train, trained)):
             self._refer(command, out)
-        for command in (evaluate, predict, submit):
+
+    def reference(self, command: Command) -> tuple[dict[str, str], float]:
+        """What a command leaves undisturbed, and the seconds that it takes."""
+        if command.name not in self.references:
             self._refer(command, self.output(command, "reference"))
+        return self.references[command.name]
 
     @property
     def mesh(self) -> Path:
@@ -235,7 +240,7 @@ class Chain:
 
 def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, number: int) -> tuple[str, str]:
     """One fault and the run after it; what happened and the outcome."""
-    reference, seconds = chain.references[command.name]
+    reference, seconds = chain.reference(command)
     out = chain.output(command, f"{number}")
     words = command.words(out)
     if fault.startswith("SIG"):

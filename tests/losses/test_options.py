@@ -117,7 +117,7 @@ RANGES: list[tuple[str, str, list[float], list[float]]] = [
 ]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", DEFAULTS)
 def test_what_holds_where_nothing_is_said(loss: str) -> None:
     assert LOSSES[loss]().model_dump(exclude={"type"}) == {"weight": 1.0, "head": "main", **DEFAULTS[loss]}
 
@@ -148,6 +148,6 @@ def test_a_loss_made_in_python_has_the_defaults_of_a_configuration(
             continue
         kind = type(module).__name__
         for name, parameter in inspect.signature(type(module)).parameters.items():
-            if parameter.default is not parameter.empty and name in DEFAULTS[loss]:
+            if parameter.default is not parameter.empty and name in DEFAULTS.get(loss, {}):
                 expected = OTHERWISE.get((kind, name), getattr(config, name))
                 assert parameter.default == expected, f"{kind}: {name}"

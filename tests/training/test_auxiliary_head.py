@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pointseg.runs.checkpoint import load_run
 from pointseg.training.train import train
 
 pytest.importorskip("transformers")
+IS_LONG = os.environ.get("POINTSEG_LONG") == "1"
 SMALL = (
     *("model.hidden_size=16", "data.size=[32, 32]", "train.batch_size=2", "train.steps=2"),
     *("train.num_threads=1", "train.workers=0", "train.val_every=0", "train.log_every=1", "train.amp=none"),
@@ -53,10 +55,11 @@ def experiment(folder: Path, *overrides: str, methods: tuple[str, ...] = ()) -> 
     )
 
 
-@pytest.mark.parametrize("methods", [(), ("ceco",), ("pat",)])
+@pytest.mark.parametrize("methods", [("ceco",), (), ("pat",)] if IS_LONG else [("ceco",)])
 def test_the_recipe_trains_its_auxiliary_head_and_evaluates_the_main_one(
     methods: tuple[str, ...], folder: Path, tmp_path: Path
 ) -> None:
+    """With a method, which adds to it; without, and with another, in the long form (``POINTSEG_LONG=1``)."""
     chosen = experiment(folder, methods=methods)
     assert chosen.losses["auxiliary"].type == "cross_entropy"  # type: ignore[attr-defined]
     result = train(chosen, tmp_path / "run", device="cpu", console=Console(quiet=True))

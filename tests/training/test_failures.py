@@ -84,6 +84,9 @@ def test_a_step_is_skipped_whole_when_one_of_its_batches_is_bad(
     result = quiet_train(broken("train.steps=2", "train.accumulate=2"), tmp_path / "run")
     state = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")
     assert result.step == 2 and state["training"]["skipped"] == 2
+    # The other batch is not to blame.
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["scenes"] for row in rows] == [["broken"], ["broken"]]
 
 
 def test_too_many_bad_batches_end_the_training(broken: MakeExperiment, tmp_path: Path) -> None:
@@ -91,9 +94,10 @@ def test_too_many_bad_batches_end_the_training(broken: MakeExperiment, tmp_path:
         quiet_train(broken("train.steps=20", "train.max_bad_batches=1"), tmp_path / "run")
 
 
-def test_fp16_on_a_cpu_is_refused(tiny_experiment: MakeExperiment, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["train", "evaluate"])
+def test_fp16_on_a_cpu_is_refused(tiny_experiment: MakeExperiment, tmp_path: Path, part: str) -> None:
     with pytest.raises(ValueError, match="fp16 needs a GPU"):
-        quiet_train(tiny_experiment("train.amp=fp16"), tmp_path)
+        quiet_train(tiny_experiment(f"{part}.amp=fp16"), tmp_path)
 
 
 def test_a_split_without_labels_is_refused(tiny_experiment: MakeExperiment, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,34 @@ from pointseg.cli import app
 from pointseg.config import dump_config
 from pointseg.experiment import Experiment
 from pointseg.training import forecast as module
-from pointseg.training.forecast import _fitting, forecast
+from pointseg.training.forecast import Forecast, _duration, _fitting, _problems, forecast
 
 MakeExperiment = Callable[..., Experiment]
+FITS = Forecast(
+    unit="voxel",
+    scenes=5,
+    parameters=10,
+    rows_per_batch=(1, 2),
+    seconds_per_step=1.0,
+    total_steps=3,
+    steps_per_epoch=3.0,
+    hours=0.0,
+    memory_mb=1,
+    device_memory_mb=1000,
+    batch_size=4,
+    suggested_batch_size=5,
+    disk_mb=1,
+    free_disk_mb=2,
+    problems=(),
+)
 
 
 def test_numbers_are_those_of_the_training(tiny_experiment: MakeExperiment, tmp_path: Path) -> None:
-    experiment = tiny_experiment("train.steps=100", "train.keep_checkpoints=3")
+    experiment = tiny_experiment("train.steps=100", "train.keep_checkpoints=3", "train.accumulate=2")
     found = forecast(experiment, out=tmp_path / "not" / "there", device="cpu", console=Console(quiet=True))
-    # Five scenes in batches of two.
-    assert (found.scenes, found.batch_size, found.total_steps, found.steps_per_epoch) == (5, 2, 100, 3.0)
+    # Five scenes in batches of two, two of which make a step.
+    assert (found.scenes, found.batch_size, found.total_steps, found.steps_per_epoch) == (5, 2, 100, 1.5)
+    assert found.unit == "voxel"
     assert found.hours == round(found.seconds_per_step * 100 / 3600, 2)
     assert 0 < found.rows_per_batch[0] <= found.rows_per_batch[1]
     assert 0 < found.memory_mb < found.device_memory_mb and 2 <= found.suggested_batch_size <= 5
@@ -60,3 +79,39 @@ def test_a_batch_that_fits_follows_from_the_memory_that_rows_took() -> None:
     assert _fitting(4, 100, 300, 1000, 1000) == 14
     assert _fitting(4, 100, 300, 1000, 9) == 9
     assert _fitting(4, 900, 1100, 1000, 9) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (119, "119 seconds"),
+        (120, "2.0 minutes"),
+        (7199, "120.0 minutes"),
+        (7200, "2.0 hours"),
+        (172_799, "48.0 hours"),
+        (172_800, "2.0 days"),
+    ],
+)
+def test_durations_are_said_in_the_largest_unit_of_which_there_are_two(seconds: float, said: str) -> None:
+    assert _duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("memory", "batch_size", "suggested", "advice"),
+    [(800, 4, 4, None), (801, 4, 9, 3), (801, 4, 2, 2), (801, 1, 1, 1)],
+)
+def test_more_than_four_fifths_of_the_memory_are_a_problem_and_a_smaller_batch_the_way_out(
+    memory: int, batch_size: int, suggested: int, advice: int | None
+) -> None:
+    found = replace(
+        FITS, memory_mb=memory, device_memory_mb=1000, batch_size=batch_size, suggested_batch_size=suggested
+    )
+    problems = _problems(found)
+    assert len(problems) == (advice is not None)
+    assert advice is None or f"memory: {memory} of 1,000 MB; set train.batch_size={advice}, or" in problems[0]
+
+
+def test_checkpoints_that_do_not_fit_on_the_disk_are_a_problem() -> None:
+    assert _problems(replace(FITS, disk_mb=50, free_disk_mb=50)) == ()
+    (problem,) = _problems(replace(FITS, disk_mb=51, free_disk_mb=50))
+    assert problem == "disk: checkpoints take 51 MB, 50 MB are free"

@@ -113,6 +113,54 @@ def test_the_classifier_starts_anew_where_the_classes_are_others(
         assert torch.equal(after[key], before[key] if key in HEAD else there[key]), key
 
 
+def test_a_checkpoint_within_a_run_folder_is_known_like_the_run(
+    tiny_experiment: MakeExperiment, trained_run: Path
+) -> None:
+    experiment = tiny_experiment()
+    space = LabelSpace("other", (1, 2, 4), tuple("abc"), ("",) * 3, distinct_colors(3))
+    given = InitialWeights.read(RunFolder(trained_run).last)
+    said = " ".join(given.load_into(experiment.build_segmenter(4, 3), space, experiment))
+    assert "the classes of label set 'tiny' are not those of 'other'" in said and "RUN folder" not in said
+
+
+def test_of_weights_without_a_run_the_number_of_classes_decides_and_what_has_no_place_is_said(
+    tiny_experiment: MakeExperiment, trained_run: Path
+) -> None:
+    experiment = tiny_experiment()
+    given = {**weights(trained_run), "head.extra": torch.ones(1)}
+    start = InitialWeights(trained_run, given, None, None)
+    spaces = {
+        count: LabelSpace(
+            "any", (1, 2, 4)[:count], tuple("abc")[:count], ("",) * count, distinct_colors(count)
+        )
+        for count in (2, 3)
+    }
+    said = {
+        count: " ".join(start.load_into(experiment.build_segmenter(4, count), space, experiment))
+        for count, space in spaces.items()
+    }
+    assert "anew: head.classifier.weight, head.classifier.bias" in said[2]
+    assert "its number of classes is 3 there and 2 here" in said[2]
+    assert "the head's head.classifier.weight, head.classifier.bias too" in said[3]
+    assert "anew" not in said[3] and "left out: head.extra, which this head has not" in said[3]
+
+
+def test_of_many_entries_that_do_not_fit_twenty_are_named(
+    tiny_experiment: MakeExperiment, trained_run: Path
+) -> None:
+    experiment = tiny_experiment()
+    segmenter = experiment.build_segmenter(4, 3)
+    space = RunFolder(trained_run).read_label_space()
+    number = sum(key.startswith("backbone.") for key in segmenter.state_dict())
+    with pytest.raises(ValueError, match=f"entries that do not fit: {number + 1}\n") as caught:
+        InitialWeights(trained_run, {"backbone.new": torch.ones(1)}, space, None).load_into(
+            segmenter, space, experiment
+        )
+    lines = str(caught.value).splitlines()
+    assert lines[21] == "  ..." and len(lines) == 23
+    assert number > 20 and all(line.endswith((" is missing", " has no place")) for line in lines[1:21])
+
+
 def test_another_head_keeps_what_it_shares(tiny_experiment: MakeExperiment, trained_run: Path) -> None:
     experiment = tiny_experiment("head={type: class_suppression}")
     space = RunFolder(trained_run).read_label_space()

@@ -63,6 +63,11 @@ def test_a_point_budget_closes_a_batch_before_it_is_exceeded() -> None:
         assert sum(sizes[scene] for scene in batch) <= 60
 
 
+def test_a_point_budget_may_be_used_up() -> None:
+    plan = BatchPlan([30] * 6, batch_size=4, point_budget=60)
+    assert {len(batch) for batch in first(plan, 20)} == {2}
+
+
 def test_a_scene_above_the_budget_is_a_batch_of_its_own() -> None:
     plan = BatchPlan([100, 10, 10], batch_size=3, point_budget=50)
     batches = first(plan, 30)
