@@ -30,6 +30,7 @@ from pointseg.core.labels import LabelSpace, groups_by_points
 from pointseg.core.lock import sole_writer
 from pointseg.formats.class_table import ClassTable, merge_ids, read_class_table, read_scene_table
 from pointseg.formats.clouds import CLOUD_SUFFIXES, UNITS_M, estimate_normals
+from pointseg.formats.id_diagnosis import label_doubts
 from pointseg.formats.ply import vertex_normals
 from pointseg.formats.text import printable
 from pointseg.formats.text_cloud import is_text_cloud
@@ -243,6 +244,11 @@ def report_outcome(outcome: Outcome, store: Store, console: Console) -> None:
         points = count_classes([store.entry(n) for n in store.scene_names("train")], space).points.tolist()
         for i in sorted(range(space.num_classes), key=lambda i: -points[i]):
             show(f"  {space.raw_ids[i]:>5} {space.names[i]:<32} {space.groups[i]:<7} {points[i]:>12,}")
+    all_points: Counter[int] = Counter()
+    for entry in store.entries.values():
+        all_points.update({int(raw_id): count for raw_id, count in entry["class_points"].items()})
+    for doubt in label_doubts(all_points, space):
+        show(f"WARNING: the labels: {doubt}")
     _show_remarks(store, show)
     for line in outcome.remarks:
         show(f"WARNING: {line}")
