@@ -29,6 +29,7 @@ from rich.console import Console
 from pointseg.core.labels import LabelSpace, groups_by_points
 from pointseg.core.lock import sole_writer
 from pointseg.formats.class_table import ClassTable, merge_ids, read_class_table, read_scene_table
+from pointseg.formats.cloud_doubts import class_color_doubt
 from pointseg.formats.clouds import CLOUD_SUFFIXES, UNITS_M, estimate_normals
 from pointseg.formats.id_diagnosis import label_doubts
 from pointseg.formats.ply import vertex_normals
@@ -80,6 +81,8 @@ def read_job(
     remarks = [*file.remarks]
     if scene.rgb is None and file.unused:
         remarks.append(f"no colours among {', '.join(file.unused)}")
+    if scene.rgb is not None and (doubt := class_color_doubt(scene.rgb)):
+        remarks.append(doubt)
     if scene.raw_label is not None:
         _check_labels(job.source, scene.raw_label, table)
         scene = replace(scene, raw_label=merge_ids(scene.raw_label, table.merged))
