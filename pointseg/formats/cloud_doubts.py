@@ -127,7 +127,7 @@ def class_color_doubt(rgb: npt.NDArray[np.uint8]) -> str | None:
         return None
     return (
         f"its {len(rgb):,} points have no more than {count} colours, as files have that are coloured by "
-        "their classes (*.labels.ply, or what was labelled before); take the file with the colours of the scan"
+        "their classes (*.labels.ply, or what was labelled before); take the file with the scan's own colours"
     )
 
 

@@ -145,9 +145,7 @@ def doubts_of(store: Store) -> list[str]:
     """What is doubtful about the scenes of a store together, those of earlier runs too."""
     notes = {name: entry["notes"] for name, entry in sorted(store.entries.items())}
     found = []
-    if missing := {
-        name: note["missing_segments"] for name, note in notes.items() if note["missing_segments"]
-    }:
+    if missing := {name: count for name, note in notes.items() if (count := note["missing_segments"])}:
         found.append(
             f"{sum(missing.values())} segments of annotated objects belong to no vertex, in {_few(missing)}: "
             "segments and annotation may not be of one release."
@@ -155,21 +153,18 @@ def doubts_of(store: Store) -> list[str]:
     if doubled := [name for name, note in notes.items() if note["repeated_objects"]]:
         found.append(f"objects that are listed twice were taken once, in {_few(doubled)}.")
     released = shipped_vertex_counts()
-    other = [
-        name for name in notes if released.get(name, store.num_vertices(name)) != store.num_vertices(name)
-    ]
+    other = [n for n in notes if n in released and released[n] != store.num_vertices(n)]
     # Generated scenes have names of the release, and never its sizes.
     if other and len(other) < sum(name in released for name in notes):
         found.append(
             f"{_few(other)}: another number of vertices than the release has, while other scenes have the "
             "release's; were these meshes simplified or merged? --strict-counts refuses them."
         )
-    if store.options["axis_aligned"] and (
-        bare := [n for n, note in notes.items() if not note["axis_aligned"]]
-    ):
+    bare = [name for name, note in notes.items() if not note["axis_aligned"]]
+    if store.options["axis_aligned"] and bare:
         found.append(
-            f"{len(bare)} of {len(notes)} scenes have no axisAlignment and stand as they were scanned, unlike "
-            f"the others: {_few(bare)}."
+            f"{len(bare)} of {len(notes)} scenes have no axisAlignment and stand as they were scanned, "
+            f"unlike the others: {_few(bare)}."
         )
     return found
 

@@ -19,6 +19,7 @@ from pointseg.evaluation.report import Report, print_report
 from pointseg.experiment import Experiment
 from pointseg.runs.checkpoint import load_newest, save_checkpoint, save_last
 from pointseg.runs.folder import RunFolder
+from pointseg.runs.origin import Origin, content_of, differences, mixed_alignment
 from pointseg.sparse.engines import check_engine
 from pointseg.training.callback import Callback
 from pointseg.training.deterministic import deterministic_sums
@@ -127,7 +128,7 @@ def _train(
         refuse_to_replace_converted(folder)
     job = TrainingJob.prepare(experiment, processes)
     state, notice = job.fresh_state(continues=continues)
-    notices = [*job.notices, notice]
+    notices = [*job.notices, notice, mixed_alignment(job.store, (*job.train_names, *job.val_names))]
     if continues:
         notices += resume_state(state, folder, job)
     elif experiment.train.init_from is not None:
@@ -138,6 +139,8 @@ def _train(
             folder.clear()
         folder.describe(experiment, job.store.label_space, processes.device, state.step)
         folder.write_class_statistics(job.class_statistics)
+        if not folder.data.is_file():
+            folder.write_origin(Origin.of(job.store, job.train_names))
     with Monitor(folder, state, job, console, callbacks) as monitor:
         for line in notices:
             monitor.say(line)
@@ -282,6 +285,14 @@ def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> l
         raise ValueError(
             f"{job.store.path}: its training scenes or classes are not those of {folder.path}, so the run "
             "cannot continue. Give the same store, another folder, or --no-resume."
+        )
+    origin = folder.read_origin()
+    if origin is not None and origin.content != content_of(job.store, job.train_names):
+        how = ", ".join(differences(origin.options, getattr(job.store, "options", {})))
+        raise ValueError(
+            f"{job.store.path}: its training scenes have the names and sizes of those that {folder.path} was "
+            f"begun with, but not their content{f' ({how})' if how else ''}, so the run cannot continue. "
+            "Give the same store, another folder, or --no-resume."
         )
     before, now = int(saved.get("batches_per_step", job.batches_per_step)), job.batches_per_step
     if before != now and job.experiment.train.epochs is not None:
