@@ -177,14 +177,19 @@ class RunFolder:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         for folder in (self.path, self.checkpoints):
             remove_partials(folder)
-        starts = self._starts()
+        starts = self.starts()
         data = changed(experiment.data, path=experiment.data.path.resolve())
         write_text(self.config, dump_config(changed(experiment, data=data)))
         write_sealed_json(self.label_space, label_space.to_dict())
         starts.append({"step": step, "seed": experiment.seed, **describe_environment(device)})
         write_sealed_json(self.environment, {"starts": starts})
 
-    def _starts(self) -> list[dict[str, Any]]:
+    def starts(self) -> list[dict[str, Any]]:
+        """Versions, command and machine of every start of the run, the first one first.
+
+        Raises:
+            ValueError: if the record of them is damaged.
+        """
         if not self.environment.is_file():
             return []
         with _readable(self.environment, "It only records how the run was started: delete it and go on."):
@@ -200,7 +205,10 @@ def _readable(file: Path, what_to_do: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    # RuntimeError: of torch, for lists that are no numbers.
+    except (
+        ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RuntimeError,
+    ) as error:  # fmt: skip
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{file}: not readable, perhaps cut short ({reason}). {what_to_do}") from None
 
