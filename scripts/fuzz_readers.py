@@ -99,7 +99,9 @@ def judge(subject: Subject, file: Path, valid: str) -> tuple[str, str]:
         said = str(error)
         if "Traceback" in said:
             return "foreign exception", said
-        outcome = "clear error" if file.name in said else "not named"
+        # A store's own manifest speaks of the files beside it.
+        is_named = file.name in said or str(file.parent) in said
+        outcome = "clear error" if is_named else "not named"
     except Exception:
         return "foreign exception", traceback.format_exc(limit=-3)
     else:
@@ -138,11 +140,12 @@ class Fuzzer:
             file.write_bytes(content)
 
     def drawn(self, count: int) -> dict[str, list[int]]:
-        """Reader -> numbers of its inputs."""
+        """Reader -> numbers of its inputs; each has one before any has two."""
         rng = random.Random(self.seed)
         weights = [subject.share for subject in self.subjects]
         chosen: dict[str, list[int]] = {subject.name: [] for subject in self.subjects}
-        for number, subject in enumerate(rng.choices(self.subjects, weights, k=count)):
+        order = [*self.subjects, *rng.choices(self.subjects, weights, k=count)]
+        for number, subject in enumerate(order[:count]):
             chosen[subject.name].append(number)
         return chosen
 

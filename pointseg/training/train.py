@@ -22,7 +22,7 @@ from pointseg.runs.folder import RunFolder
 from pointseg.runs.origin import Origin, content_of, differences, mixed_alignment
 from pointseg.sparse.engines import check_engine
 from pointseg.training.callback import Callback
-from pointseg.training.deterministic import deterministic_sums
+from pointseg.training.deterministic import deterministic_sums, one_thread
 from pointseg.training.initial import refuse_to_replace_converted, start_from
 from pointseg.training.interrupt import StopRequest
 from pointseg.training.job import TrainingJob, UnreadableBatchError, set_num_threads
@@ -67,8 +67,8 @@ def train(
 ) -> TrainingResult:
     """Train a network, or continue to; under torchrun with all its processes.
 
-    On a CPU a run that was stopped and resumed gives bit for bit the weights of one that never stopped; on a
-    GPU ``train.deterministic`` is meant to.
+    On a CPU a run that was stopped and resumed gives bit for bit the weights of one that never stopped with
+    as many threads, and with ``train.deterministic`` with any number; on a GPU that is meant to.
 
     Args:
         experiment: what to train.
@@ -120,6 +120,7 @@ def _train(
 ) -> TrainingResult:
     """:func:`train` within its processes; all that uses their connections ends with this frame."""
     set_num_threads(experiment.train.num_threads)
+    promise = one_thread(processes.device) if experiment.train.deterministic else ""
     if processes.device.type == "cpu":
         keep_freed_memory()
     check_engine(experiment.engine, processes.device)
@@ -128,7 +129,7 @@ def _train(
         refuse_to_replace_converted(folder)
     job = TrainingJob.prepare(experiment, processes)
     state, notice = job.fresh_state(continues=continues)
-    notices = [*job.notices, notice, mixed_alignment(job.store, (*job.train_names, *job.val_names))]
+    notices = [*job.notices, notice, promise, mixed_alignment(job.store, (*job.train_names, *job.val_names))]
     if continues:
         notices += resume_state(state, folder, job)
     elif experiment.train.init_from is not None:
