@@ -92,8 +92,28 @@ def train(
         process_group(device) as processes,
         StopRequest() as stop,
         sole_writer(out, "run") if processes.is_main else nullcontext(),
+        _naming_lost_workers(),
     ):
         return _train(experiment, RunFolder(out), processes, stop, resume, stop_after, console, callbacks)
+
+
+@contextmanager
+def _naming_lost_workers() -> Iterator[None]:
+    """A loader worker that was killed, in words. Torch tells of it by a signal, in the middle of whatever is
+    being done, so that nothing of the present step can be saved.
+
+    Raises:
+        ValueError: if one was.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ValueError(
+            f"A process that reads scenes has ended ({error}); perhaps the memory ran out. The same command "
+            "continues from the last checkpoint; fewer train.workers need less memory."
+        ) from None
 
 
 @contextmanager
