@@ -258,6 +258,14 @@ def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, numb
             return what, f"TRACEBACK\n{said}"
         if code == 0 and digest(out) != reference:
             return what, "DIFFERS without a word"
+    elif fault == "scene gone on the way":
+        child = Child.start([*words, "train.workers=1"])
+        code, said = _lose_scene(child, out, command)
+        what = f"a scene vanished after the first step: exit {code}"
+        assert command.damages is not None
+        # It may have read all that it needed before.
+        if code and (code != 2 or command.damages.parent.name not in said or "Traceback" in said):
+            return what, f"NOT NAMED\n{said}"
     elif fault == "damaged scene":
         assert command.damages is not None
         original = command.damages.read_bytes()
@@ -294,6 +302,19 @@ def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, numb
     return what, "equal"
 
 
+def _lose_scene(child: Child, out: Path, command: Command) -> tuple[int, str]:
+    """Exit code and words of a training whose scene vanishes after its first step; it is there again then."""
+    assert command.damages is not None
+    scene, aside = command.damages.parent, command.damages.parent.with_name("aside")
+    log, limit = out / "metrics.jsonl", time.monotonic() + 120
+    while not (log.is_file() and log.stat().st_size) and time.monotonic() < limit:
+        time.sleep(0.002)
+    scene.rename(aside)
+    code, said = child.end()
+    aside.rename(scene)
+    return code, said
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -309,7 +330,7 @@ def main() -> int:
         common = ["SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "full disk"]
         for number in range(options.faults):
             command = chain.commands[number % len(chain.commands)]
-            more = ["damaged scene"] if command.damages else []
+            more = ["damaged scene", "scene gone on the way"] if command.damages else []
             more += ["second writer"] if command.name in ("synthesize", "prepare", "train") else []
             fault = rng.choice([*common, *more])
             what, outcome = disturb(chain, command, fault, rng, number)

@@ -11,8 +11,8 @@ SECTION = README.split("## One command per verb")[1].split("\n## ")[0]
 LINES = [line for line in commands(blocks(SECTION)[0].text) if line.startswith(("pointseg ", "python "))]
 #: What takes hours or minutes by its nature: its own tests run it.
 LONG = {"study", "bench"}
-#: With three scenes another one is there to be shown; nobody is there to close a window; and what Open3D draws
-#: is looked at elsewhere.
+#: With three scenes another one is there to be shown; nobody is there to close a window; and what Open3D
+#: draws is looked at elsewhere.
 CHANGES = {
     "synthesize": ["64->3"],
     "visualise": ["scene0003_00->scene0000_00", "--no-window", "--no-open3d", "-o", "pictures"],

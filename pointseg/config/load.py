@@ -31,6 +31,7 @@ def load_config(
     *,
     methods: Words = (),
     data: Mapping[str, Any] | None = None,
+    source: str = "config",
 ) -> M:
     """Lay recipes, methods and `key.sub=value` overrides over one another, in this order, and validate.
 
@@ -40,11 +41,12 @@ def load_config(
         overrides: dotted assignments; values are YAML (``optimizer.lr=0.1``, ``augment=[]``).
         methods: YAML files or names of shipped methods.
         data: a mapping to start from.
+        source: where it comes from, for messages.
 
     Raises:
         ConfigError: with the file, the key, and the nearest known key where one is misspelt.
     """
-    layers = [] if data is None else [Layer("config", data)]
+    layers = [] if data is None else [Layer(source, data)]
     for recipe in _several(recipes or ()):
         layers += [_to_be_laid(layer) for layer in read_layers(find(recipe, "recipe"))]
     chosen = [_read_method(find(method, "method")) for method in _several(methods)]

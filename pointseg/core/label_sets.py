@@ -24,7 +24,15 @@ def find_label_space(name: str) -> LabelSpace:
         )
     try:
         return LabelSpace.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, IndexError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ValueError(
             f"{path}: not the JSON of a label set ({error!r}); expected RUN/label_space.json."
         ) from None

@@ -133,11 +133,6 @@ def evaluate(
         amp=amp,
     )
     store = run.open_data(None if data is None else Path(data))
-    if store.label_space != run.label_space:
-        raise ValueError(
-            f"{store.path} is prepared for label set {store.label_space.name!r}, the run was trained for "
-            f"{run.label_space.name!r}, with other classes. Prepare the scenes with the run's label set."
-        )
     names = store.scene_names(split)
     labelled = [name for name in names if store.has_labels(name)]
     if not labelled:
@@ -146,6 +141,8 @@ def evaluate(
             "Evaluate a labelled split such as val; for the test split use `pointseg submit`."
         )
     views = views or run.experiment.evaluate.views
+    if save_text is not None:
+        _make_room(Path(save_text), labelled)
     confusion = Confusion(run.label_space.num_classes)
     derived = run.experiment.evaluated_labels(run.label_space)
     others = {head: Confusion(labels.space.num_classes) for head, labels in derived.items()}
@@ -196,9 +193,16 @@ def predict_store(
 ) -> Iterator[tuple[Member, ScenePrediction]]:
     """Each scene of a store with its prediction, under a progress bar with the time left.
 
+    How the store differs from what the run was trained on is said first.
+
     With ``top`` from 2 on, a prediction has this many most probable classes of every row.
     """
     options = run.experiment.evaluate
+    console = Console(stderr=True)
+    for doubt in run.doubts_about(store, names):
+        console.print(
+            f"WARNING: {doubt}.", style="bold yellow", markup=False, highlight=False, soft_wrap=True
+        )
     if run.device.type == "cpu":
         keep_freed_memory()
     columns = (
@@ -210,7 +214,7 @@ def predict_store(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console) as progress:
         for name in progress.track(names, description="predicting"):
             scene = store.load(name)
             predicted = predict_scenes(
@@ -222,6 +226,25 @@ def predict_store(
                 top=top,
             )
             yield scene, next(predicted)
+
+
+def _make_room(folder: Path, names: Sequence[str]) -> None:
+    """Remove what an earlier evaluation wrote of these scenes: if this one is stopped, none stays behind.
+
+    Raises:
+        ValueError: if the folder holds texts of other scenes, which would be scored along with these.
+    """
+    for part in ("pred", "gt"):
+        there = {file.stem: file for file in (folder / part).glob("*.txt")}
+        others = sorted(set(there) - set(names))
+        if others:
+            raise ValueError(
+                f"{folder / part}: holds {len(others)} texts of other scenes, such as {others[0]}.txt, of "
+                "another split or run; `pointseg score` would count them too. Choose another folder, or "
+                "delete them."
+            )
+        for file in there.values():
+            file.unlink()
 
 
 def _save_text(folder: Path, run: TrainedRun, scene: Member, prediction: ScenePrediction) -> None:

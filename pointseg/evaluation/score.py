@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from pointseg.core.label_sets import find_label_space
 from pointseg.core.labels import LabelSpace
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report, print_report
+from pointseg.formats.id_diagnosis import diagnose_ids
 from pointseg.formats.label_text import read_labels
+from pointseg.formats.submission import count_ids
 
 #: What the official script writes into the prediction folder; it is no prediction.
 RESULT_FILE = "semantic_label_evaluation.txt"
@@ -82,10 +85,10 @@ def score_folders(
         )
     confusion = Confusion(label_space.num_classes)
     errors: list[str] = []
-    num_vertices = 0
+    ids: dict[str, Counter[int]] = {"predictions": Counter(), "ground truth": Counter()}
     for name, path in predicted.items():
         try:
-            num_vertices += _score_scene(confusion, path, truth[name], label_space)
+            _score_scene(confusion, path, truth[name], label_space, ids)
         except ValueError as error:
             errors.append(str(error))
         scored(path.stem)
@@ -97,7 +100,7 @@ def score_folders(
         report=Report.from_confusion(confusion, label_space),
         scenes=tuple(Path(name).stem for name in predicted),
         missing_predictions=missing,
-        warnings=tuple(_warnings(confusion, num_vertices, missing, label_space)),
+        warnings=tuple(_warnings(confusion, ids, missing, label_space)),
     )
 
 
@@ -109,8 +112,14 @@ def _text_files(folder: Path) -> dict[str, Path]:
     return {path.name: path for path in paths}
 
 
-def _score_scene(confusion: Confusion, predicted: Path, truth: Path, label_space: LabelSpace) -> int:
-    """Count one scene; returns its number of vertices."""
+def _score_scene(
+    confusion: Confusion,
+    predicted: Path,
+    truth: Path,
+    label_space: LabelSpace,
+    ids: Mapping[str, Counter[int]],
+) -> None:
+    """Count one scene; ``ids`` gets the ids of its predictions and of its ground truth."""
     predicted_raw_id, true_raw_id = read_labels(predicted), read_labels(truth)
     if len(predicted_raw_id) != len(true_raw_id):
         line = min(len(predicted_raw_id), len(true_raw_id)) + 1
@@ -119,13 +128,32 @@ def _score_scene(confusion: Confusion, predicted: Path, truth: Path, label_space
             "has no partner. Expected one line per vertex of the scan, in the order of its file."
         )
     confusion.update(label_space.encode(true_raw_id), label_space.encode(predicted_raw_id))
-    return len(true_raw_id)
+    ids["predictions"].update(count_ids([predicted_raw_id]))
+    ids["ground truth"].update(count_ids([true_raw_id]))
+
+
+#: Mistake of the ids -> what to say of it.
+_ID_MISTAKES = {
+    "train_indices": "look like train indices and not like raw ids, so that every class is taken for another",
+    "wrong_label_set": "look like ids of another label set; --labels names the set of both folders",
+}
 
 
 def _warnings(
-    confusion: Confusion, num_vertices: int, missing: tuple[str, ...], label_space: LabelSpace
+    confusion: Confusion,
+    ids: Mapping[str, Mapping[int, int]],
+    missing: tuple[str, ...],
+    label_space: LabelSpace,
 ) -> list[str]:
     warnings = []
+    for what, counts in ids.items():
+        if what == "ground truth":
+            # What is not scored may have any id below the classes' own.
+            counts = {i: n for i, n in counts.items() if i > 0 and i != label_space.unlabelled_raw_id}
+        kind, evidence = (diagnose_ids(counts, label_space) if counts else None) or ("", "")
+        if kind in _ID_MISTAKES:
+            warnings.append(f"Ids of the {what} {_ID_MISTAKES[kind]}: {evidence}.")
+    num_vertices = sum(ids["ground truth"].values())
     if missing:
         warnings.append(
             f"{_shortlist(list(missing))} with ground truth and without a prediction: NOT evaluated, as "

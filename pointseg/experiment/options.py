@@ -95,8 +95,8 @@ class TrainConfig(Config):
         workers: processes that read scenes; 0 reads in the main one.
         max_bad_batches: how many batches with a non-finite loss or gradient are skipped before giving up.
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
-        deterministic: on a GPU only sums of one order, for the same bits in every run; slower, and an
-            operation of torch that has none is refused (the pooling of UPerNet).
+        deterministic: only sums of one order, for the same bits in every run: on a CPU one thread; on a GPU
+            slower, and an operation of torch that has none is refused (the pooling of UPerNet).
         init_from: RUN folder (also of ``pointseg convert``) or checkpoint whose weights a new training starts
             from; the classifier starts anew where the classes are others.
         init_anew: patterns of names that start anew all the same, such as ``head.*``.

@@ -1,4 +1,5 @@
-"""What is doubtful about a cloud: units other than metres, strays, lost digits, missing returns.
+"""What is doubtful about a cloud: units other than metres, another axis up, strays, lost digits, missing
+returns, colours of classes.
 
 None of it can be decided from the numbers alone, so each is said to the user before anything is written.
 """
@@ -21,6 +22,11 @@ _STRAY = 20.0
 _MIN_RETURNS, _RETURN_SHARE = 10, 0.001
 #: A neighbour this many voxels away is none to a sparse network.
 _FAR_VOXELS = 5.0
+#: A scan has thousands of colours; a byte numbers no more classes than this.
+_MAX_CLASS_COLORS = 256
+#: Faces of a scan look up more than down, since nobody scans what a floor lies on, and elsewhere as often one
+#: way as the other: where their mean is this long and so many times its part along z, z is not up.
+_MEAN_NORMAL, _TIMES_UP = 0.15, 4.0
 _SAMPLE = 200_000
 _QUERIES = 2_000
 
@@ -106,6 +112,47 @@ def unit_doubt(xyz: Floats) -> str | None:
             "kilometres or was normalised, scale it or say so with --unit"
         )
     return None
+
+
+def class_color_doubt(rgb: npt.NDArray[np.uint8]) -> str | None:
+    """Why colours seem to be those of classes, for people: a network would be shown the answer.
+
+    Args:
+        rgb: (P, 3) colours of a scan.
+    """
+    code = rgb.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    count = len(np.unique(code))
+    is_grey = bool((rgb == rgb[:, :1]).all())
+    if is_grey or not 2 <= count <= _MAX_CLASS_COLORS or len(rgb) < max(1000, 20 * count):
+        return None
+    return (
+        f"its {len(rgb):,} points have no more than {count} colours, as files have that are coloured by "
+        "their classes (*.labels.ply, or what was labelled before); take the file with the scan's own colours"
+    )
+
+
+def upright_doubt(normal: npt.NDArray[np.floating[Any]]) -> str | None:
+    """Why z seems not to be up, for people.
+
+    Args:
+        normal: (P, 3) normals that look out of their surface, as those of faces do.
+    """
+    if len(normal) < 50:
+        return None
+    mean = np.asarray(normal, dtype=np.float64).mean(axis=0)
+    axis = int(np.argmax(np.abs(mean)))
+    if axis == 2 and mean[2] < -_MEAN_NORMAL:
+        return (
+            "its faces look down more than up: it stands on its head, or the corners of its faces run "
+            "clockwise; z up is expected"
+        )
+    if abs(mean[axis]) < max(_MEAN_NORMAL, _TIMES_UP * abs(float(mean[2]))):
+        return None
+    side = f"{'-' if mean[axis] < 0 else ''}{'xyz'[axis]}"
+    return (
+        f"its faces look towards {side} as those of scans look up, so that {side} seems to be up; z is "
+        "expected: turn the file, such as (x, y, z) -> (x, -z, y) for y up"
+    )
 
 
 def voxel_doubts(xyz_m: Floats, voxel_size_m: float) -> list[str]:

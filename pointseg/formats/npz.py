@@ -19,7 +19,7 @@ from pointseg.formats.text import unreadable
 #: What numpy raises for a damaged .npy file: it parses the header as Python's literals.
 BAD_ARRAY = (
     OSError, ValueError, EOFError, TypeError, MemoryError, OverflowError, SyntaxError, RecursionError,
-    tokenize.TokenError,
+    tokenize.TokenError, zipfile.BadZipFile,
 )  # fmt: skip
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -56,7 +56,7 @@ def read_npz(path: Path, label_name: str | None, *, want_labels: bool) -> tuple[
                 for column, group in names.items()
             }
             return columns, tuple(sorted(set(archive.files) - used))
-    except (*BAD_ARRAY, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (*BAD_ARRAY, AttributeError, RuntimeError, zlib.error) as error:
         raise unreadable(path, "NPZ", str(error) or type(error).__name__) from None
 
 

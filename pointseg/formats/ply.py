@@ -173,7 +173,9 @@ def _faces(face: PlyElement, num_vertices: int) -> npt.NDArray[np.int32] | None:
         faces = np.array(triangles, dtype=np.int64).reshape(-1, 3)
     else:
         faces = np.array(polygons, dtype=np.int64)
-    if faces.size and not (faces.min() >= 0 and faces.max() < num_vertices):
+    if not len(faces):
+        return None
+    if not (faces.min() >= 0 and faces.max() < num_vertices):
         raise ValueError(
             f"its faces use vertices {faces.min()}..{faces.max()}, but there are {num_vertices} vertices"
         )

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointseg.core.scene import Scene
+from pointseg.formats.cloud_doubts import class_color_doubt
 from pointseg.formats.ply import read_ply, vertex_normals
 from pointseg.formats.text import impostor, refuse_utf16
 
@@ -29,6 +30,9 @@ METADATA_SUFFIX = ".txt"
 
 #: What the released scans are called: the space, then the visit.
 SCENE_NAME = re.compile(r"scene\d{4}_\d{2}")
+
+#: Meshes of fewer vertices, as tests have them, may have a segment for each.
+_MIN_VERTICES = 1000
 
 #: Value of ``instance`` for vertices of no object; 0 is the first object.
 NO_INSTANCE = -1
@@ -94,6 +98,11 @@ def read_scannet_scene(
     if mesh.rgb is None or mesh.faces is None:
         lacking = "colours" if mesh.rgb is None else "faces"
         raise ValueError(f"{mesh_path}: the mesh has no {lacking}; a ScanNet mesh has both.")
+    if doubt := class_color_doubt(mesh.rgb):
+        raise ValueError(
+            f"{mesh_path}: {doubt}. It looks like {name}_vh_clean_2.labels.ply under another name; put the "
+            "original mesh back."
+        )
     metadata_path = folder / f"{name}{METADATA_SUFFIX}"
     metadata = read_metadata(metadata_path)
     report = SceneReport(scene_type=metadata.get("sceneType"))
@@ -119,6 +128,12 @@ def _read_annotation(folder: Path, scene: Scene) -> tuple[npt.NDArray[np.int64],
         raise ValueError(
             f"{segments_path}: it has {len(segment)} vertices, but {scene.name}{MESH_SUFFIX} has "
             f"{scene.num_vertices}; the two are not of the same mesh."
+        )
+    if len(segment) >= _MIN_VERTICES and len(np.unique(segment)) == len(segment):
+        raise ValueError(
+            f"{segments_path}: every vertex is a segment of its own, as the segmentator leaves them that was "
+            "given kThresh=0.01 as a word, which it reads as 0. Give it the bare number, or the file of the "
+            "release."
         )
     groups = read_aggregation(aggregation_path, scene.name)
     named = {number for group in groups for number in group.segments}

@@ -56,18 +56,19 @@ def read_sealed_json(path: Path) -> Any:
     return data
 
 
-def check_seal(path: Path, content: bytes) -> None:
-    """Compare the bytes of a file with the digest in them, if there is one.
+def check_seal(path: Path, content: bytes) -> bool:
+    """Compare the bytes of a file with the digest in them; whether there is one.
 
     Raises:
         ValueError: if they have changed since they were written.
     """
     found = _START.match(content)
     if found is None:
-        return
+        return False
     zeroed = content[: found.start(1)] + _ZEROS.encode() + content[found.end(1) :]
     if hashlib.sha256(zeroed).hexdigest().encode() != found[1]:
         raise ValueError(
             f"{path}: its content is not what was written: a damaged disk or copy, or an edit. Restore it "
             f'from a copy; if the edit was on purpose, delete the entry "{_KEY}" from the file.'
         )
+    return True

@@ -79,6 +79,8 @@ def predict_file(
     if console is not None:
         warn(console, source, file.remarks)
     trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
+    if console is not None:
+        warn(console, source, trained.doubts_about_file(file.scene))
     prediction = label(trained, file, output, options, keep_colors=keep_colors)
     if console is not None:
         console.print(class_table(trained.label_space, Found.of(trained.label_space, prediction), file.unit))

@@ -29,7 +29,9 @@ from rich.console import Console
 from pointseg.core.labels import LabelSpace, groups_by_points
 from pointseg.core.lock import sole_writer
 from pointseg.formats.class_table import ClassTable, merge_ids, read_class_table, read_scene_table
+from pointseg.formats.cloud_doubts import class_color_doubt
 from pointseg.formats.clouds import CLOUD_SUFFIXES, UNITS_M, estimate_normals
+from pointseg.formats.id_diagnosis import label_doubts
 from pointseg.formats.ply import vertex_normals
 from pointseg.formats.text import printable
 from pointseg.formats.text_cloud import is_text_cloud
@@ -88,6 +90,8 @@ def read_job(
     remarks = [*file.remarks]
     if scene.rgb is None and file.unused:
         remarks.append(f"no colours among {', '.join(file.unused)}")
+    if scene.rgb is not None and (doubt := class_color_doubt(scene.rgb)):
+        remarks.append(doubt)
     if scene.raw_label is not None:
         _check_labels(job.source, scene.raw_label, table)
         scene = replace(scene, raw_label=merge_ids(scene.raw_label, table.merged))
@@ -252,6 +256,11 @@ def report_outcome(outcome: Outcome, store: Store, console: Console) -> None:
         points = count_classes([store.entry(n) for n in store.scene_names("train")], space).points.tolist()
         for i in sorted(range(space.num_classes), key=lambda i: -points[i]):
             show(f"  {space.raw_ids[i]:>5} {space.names[i]:<32} {space.groups[i]:<7} {points[i]:>12,}")
+    all_points: Counter[int] = Counter()
+    for entry in store.entries.values():
+        all_points.update({int(raw_id): count for raw_id, count in entry["class_points"].items()})
+    for doubt in label_doubts(all_points, space):
+        show(f"WARNING: the labels: {doubt}")
     _show_remarks(store, show)
     for line in outcome.remarks:
         show(f"WARNING: {line}")

@@ -144,8 +144,44 @@ def report_outcome(
         show(f"Categories that the label table does not have (unlabelled; objects): {listed_names}")
         if any(near_category(name, known) for name in unknown):
             show("Names without blanks, such as 'trashcan', are those of ScanNet v1; take the release of v2.")
+    for line in doubts_of(store):
+        show(f"WARNING: {line}")
     for line in outcome.failure_lines():
         show(line)
+
+
+def doubts_of(store: Store) -> list[str]:
+    """What is doubtful about the scenes of a store together, those of earlier runs too."""
+    notes = {name: entry["notes"] for name, entry in sorted(store.entries.items())}
+    found = []
+    if missing := {name: count for name, note in notes.items() if (count := note["missing_segments"])}:
+        found.append(
+            f"{sum(missing.values())} segments of annotated objects belong to no vertex, in {_few(missing)}: "
+            "segments and annotation may not be of one release."
+        )
+    if doubled := [name for name, note in notes.items() if note["repeated_objects"]]:
+        found.append(f"objects that are listed twice were taken once, in {_few(doubled)}.")
+    released = shipped_vertex_counts()
+    other = [n for n in notes if n in released and released[n] != store.num_vertices(n)]
+    # Generated scenes have names of the release, and never its sizes.
+    if other and len(other) < sum(name in released for name in notes):
+        found.append(
+            f"{_few(other)}: another number of vertices than the release has, while other scenes have the "
+            "release's; were these meshes simplified or merged? --strict-counts refuses them."
+        )
+    bare = [name for name, note in notes.items() if not note["axis_aligned"]]
+    if store.options["axis_aligned"] and bare:
+        found.append(
+            f"{len(bare)} of {len(notes)} scenes have no axisAlignment and stand as they were scanned, "
+            f"unlike the others: {_few(bare)}."
+        )
+    return found
+
+
+def _few(names: Collection[str], limit: int = 5) -> str:
+    return ", ".join(sorted(names)[:limit]) + (
+        f" and {len(names) - limit} more" if len(names) > limit else ""
+    )
 
 
 def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:

@@ -9,6 +9,7 @@ import shutil
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from pointseg.config import changed
 from pointseg.core.distributed import choose_device
 from pointseg.core.durable import writing
 from pointseg.core.labels import LabelSpace
+from pointseg.core.member import Member
 from pointseg.data.kind import Pipeline
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
@@ -26,6 +28,7 @@ from pointseg.formats.text import impostor
 from pointseg.models.precision import Amp, check_amp
 from pointseg.models.segmenter import Segmenter
 from pointseg.runs.folder import RunFolder
+from pointseg.runs.origin import Origin
 from pointseg.sparse.engines import check_engine, known_engine
 
 #: What torch.load raises for files that are none of its own, damaged, or cut.
@@ -48,6 +51,7 @@ class TrainedRun:
         pipeline: makes its batches, on ``device``.
         device: where it runs.
         step: optimiser steps behind the weights.
+        origin: what is known of the training data, or None.
     """
 
     experiment: Experiment
@@ -56,14 +60,40 @@ class TrainedRun:
     pipeline: Pipeline
     device: torch.device
     step: int
+    origin: Origin | None = None
 
     def __repr__(self) -> str:
         return f"TrainedRun({self.experiment!r}, {self.label_space!r}, step {self.step}, {self.device})"
 
     def open_data(self, path: Path | None = None) -> Source:
-        """The data of the training, or those at another path in the same layout."""
+        """The data of the training, or those at another path in the same layout.
+
+        Raises:
+            FileNotFoundError: if there are none.
+            ValueError: if they are prepared for other classes, whose ids would be taken for those of the run.
+        """
         data = self.experiment.data
-        return (data if path is None else changed(data, path=path)).open()
+        source = (data if path is None else changed(data, path=path)).open()
+        if _classes(source.label_space) != _classes(self.label_space):
+            raise ValueError(
+                f"{source.path} is prepared for label set {source.label_space.name!r}, the run was trained "
+                f"for {self.label_space.name!r}, with other classes. Prepare the scenes with the run's label "
+                "set."
+            )
+        return source
+
+    def doubts_about(self, source: Source, names: Sequence[str]) -> list[str]:
+        """How members of a data set differ from what the run was trained on, for people."""
+        return [] if self.origin is None else self.origin.doubts_about(source, names)
+
+    def doubts_about_file(self, member: Member) -> list[str]:
+        """How a single file differs from what the run was trained on, for people."""
+        return [] if self.origin is None else self.origin.doubts_about_file(member)
+
+
+def _classes(label_space: LabelSpace) -> tuple[Any, ...]:
+    """What ids mean; groups follow from counts and may differ between data sets of the same classes."""
+    return label_space.raw_ids, label_space.names, label_space.unlabelled_raw_id
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -219,4 +249,5 @@ def load_run(
     )
     segmenter.load_state_dict(state["weights"])
     segmenter.to(chosen).eval().requires_grad_(False)
-    return TrainedRun(experiment, label_space, segmenter, pipeline, chosen, int(state["step"]))
+    step, origin = int(state["step"]), folder.read_origin()
+    return TrainedRun(experiment, label_space, segmenter, pipeline, chosen, step, origin)

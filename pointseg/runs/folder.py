@@ -22,6 +22,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import Experiment
 from pointseg.formats.sealed import read_sealed_json, write_sealed_json
+from pointseg.runs.origin import Origin
 
 #: Settings that may differ between the parts of a run: they say where and how fast, not what is computed.
 FREE_TO_CHANGE = frozenset(
@@ -35,9 +36,9 @@ class RunFolder:
     """Paths in a RUN folder.
 
     ``config.yaml`` (resolved Experiment), ``label_space.json``, ``class_statistics.json`` (class counts of
-    the training split), ``environment.json`` (versions, seed, commands), ``metrics.jsonl``,
-    ``checkpoints/last.pt``, the ones before it as ``last.1.pt`` and so on, ``checkpoints/best.pt``,
-    ``tensorboard/``.
+    the training split), ``data.json`` (what else is known of the training data),
+    ``environment.json`` (versions, seed, commands), ``metrics.jsonl``, ``checkpoints/last.pt``, the ones
+    before it as ``last.1.pt`` and so on, ``checkpoints/best.pt``, ``tensorboard/``.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -45,6 +46,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.label_space = self.path / "label_space.json"
         self.class_statistics = self.path / "class_statistics.json"
+        self.data = self.path / "data.json"
         self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
@@ -115,6 +117,21 @@ class RunFolder:
                 torch.tensor(counts["points"]), torch.tensor(counts["samples"]), int(counts["num_samples"])
             )
 
+    def write_origin(self, origin: Origin) -> None:
+        """Keep what is known of the training data."""
+        write_sealed_json(self.data, origin.to_dict())
+
+    def read_origin(self) -> Origin | None:
+        """What is known of the training data; None where the run has not kept it, being older.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        if not self.data.is_file():
+            return None
+        with _readable(self.data, "It serves to compare other data with: delete it and go on."):
+            return Origin.from_dict(read_sealed_json(self.data))
+
     def may_continue(self, experiment: Experiment, resume: bool | None) -> bool:
         """Whether to continue from last.pt; False means to start anew.
 
@@ -143,7 +160,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove the files of an earlier run; foreign files are kept."""
-        for path in (*self.recent, self.best, self.metrics, self.environment):
+        for path in (*self.recent, self.best, self.metrics, self.environment, self.data):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.tensorboard, ignore_errors=True)
 
@@ -160,14 +177,19 @@ class RunFolder:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         for folder in (self.path, self.checkpoints):
             remove_partials(folder)
-        starts = self._starts()
+        starts = self.starts()
         data = changed(experiment.data, path=experiment.data.path.resolve())
         write_text(self.config, dump_config(changed(experiment, data=data)))
         write_sealed_json(self.label_space, label_space.to_dict())
         starts.append({"step": step, "seed": experiment.seed, **describe_environment(device)})
         write_sealed_json(self.environment, {"starts": starts})
 
-    def _starts(self) -> list[dict[str, Any]]:
+    def starts(self) -> list[dict[str, Any]]:
+        """Versions, command and machine of every start of the run, the first one first.
+
+        Raises:
+            ValueError: if the record of them is damaged.
+        """
         if not self.environment.is_file():
             return []
         with _readable(self.environment, "It only records how the run was started: delete it and go on."):
@@ -183,7 +205,10 @@ def _readable(file: Path, what_to_do: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    # RuntimeError: of torch, for lists that are no numbers.
+    except (
+        ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RuntimeError,
+    ) as error:  # fmt: skip
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{file}: not readable, perhaps cut short ({reason}). {what_to_do}") from None
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
-from pointseg.formats.cloud_doubts import doubts, voxel_doubts
+from pointseg.formats.cloud_doubts import class_color_doubt, doubts, upright_doubt, voxel_doubts
 from pointseg.formats.clouds import estimate_normals, finite_positions, in_metres, read_cloud, to_local
 from pointseg.formats.ply import PlyCloud, unit_rows, vertex_normals
 from pointseg.scans.features import COLOR_SCALES
@@ -94,6 +94,8 @@ def read_cloud_file(
     xyz = finite_positions(path, cloud)
     xyz_m, unit_remark = in_metres(xyz, cloud, unit)
     remarks = [*cloud.remarks, *([unit_remark] if unit_remark else []), *doubts(xyz_m)]
+    if cloud.faces is not None and (doubt := upright_doubt(vertex_normals(xyz_m, cloud.faces))):
+        remarks.append(doubt)
     local, offset = to_local(xyz_m) if len(xyz) else (xyz.astype(np.float32), (0.0, 0.0, 0.0))
     normal = _given_normals(cloud)
     if normal is not None and (void := int((normal == 0).all(axis=1).sum())) > _MAX_VOID * len(normal):
@@ -167,4 +169,5 @@ def _color_remarks(file: CloudFile) -> list[str]:
         ]
     if file.scene.num_vertices > 1 and bool((file.scene.rgb == file.scene.rgb[0]).all()):
         return ["all points have one colour, so that the network sees none; were the colours left out?"]
-    return []
+    doubt = class_color_doubt(file.scene.rgb)
+    return [doubt] if doubt else []

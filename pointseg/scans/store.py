@@ -91,6 +91,8 @@ class Store(Source):
             file = folder / f"{array}.npy"
             try:
                 arrays[array] = np.load(file, mmap_mode="r", allow_pickle=False)
+                if not isinstance(arrays[array], np.ndarray) or not arrays[array].ndim:
+                    raise ValueError("it holds no rows")
             except BAD_ARRAY as error:
                 raise ValueError(
                     f"{file}: cannot be read ({error}). Delete {folder} and run data_prep again."

@@ -14,6 +14,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from pointseg.core.labels import LabelSpace
 from pointseg.formats.sealed import check_seal
 from pointseg.formats.text import parse_json
 
@@ -66,11 +67,51 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"({manifest.get('package_version', 'version unknown')})."
         )
     # After the version: another one may be sealed otherwise.
-    check_seal(file, content)
+    is_sealed = check_seal(file, content)
     missing = {"label_space", "options", "scenes", "complete"} - set(manifest)
     if missing:
         raise ValueError(f"{file}: incomplete manifest, {sorted(missing)} missing; run data_prep again.")
+    if not is_sealed:
+        _check_manifest(file, manifest)
     return manifest
+
+
+def _check_manifest(file: Path, manifest: dict[str, Any]) -> None:
+    """What carries no digest was edited, or is of an older version: whether everything in it is of its kind.
+
+    Raises:
+        ValueError: naming the scene.
+    """
+    try:
+        LabelSpace.from_dict(manifest["label_space"])
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{file}: its label_space is none ({error!r}). Restore it from a copy.") from None
+    if not isinstance(manifest["scenes"], dict) or not isinstance(manifest["options"], dict):
+        raise ValueError(f"{file}: scenes and options must be objects. Restore it from a copy.")
+    for name, entry in manifest["scenes"].items():
+        if not is_entry(entry):
+            raise ValueError(f"{file}: the entry of scene {name!r} is none. Restore it from a copy.")
+
+
+def is_entry(entry: Any) -> bool:
+    """Whether something is what a store keeps of a scene, in its manifest and in scene.json."""
+
+    def of(value: Any, kind: type) -> bool:
+        # True is a number to Python, and to nobody else.
+        return isinstance(value, dict) and all(type(item) is kind for item in value.values())
+
+    try:
+        return (
+            isinstance(entry["split"], str)
+            and type(entry["num_vertices"]) is int
+            and entry["num_vertices"] >= 0
+            and all(isinstance(file["sha256"], str) for file in entry["files"].values())
+            and of(entry["class_points"], int)
+            and all(raw_id.lstrip("-").isdecimal() for raw_id in entry["class_points"])
+            and isinstance(entry.get("notes", {}), dict)
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 def check_scene_name(name: str) -> str:

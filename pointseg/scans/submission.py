@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace
 from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, foreign_method, write_archive
+from pointseg.formats.id_diagnosis import diagnose_ids
 from pointseg.formats.label_text import (
     LabelTextError,
     format_labels,
@@ -25,8 +26,8 @@ from pointseg.formats.label_text import (
 )
 from pointseg.formats.submission import SubmissionCheck, count_ids, foreign_archive
 from pointseg.formats.submission_problems import Findings
-from pointseg.scans.submission_ids import diagnose_ids, diagnose_line_counts
 from pointseg.scans.submission_kinds import KINDS, RANKED_KINDS
+from pointseg.scans.submission_lines import diagnose_line_counts
 from pointseg.scans.submission_names import sort_members
 
 #: Bytes of text for one vertex that no honest file exceeds; savetxt's floats take 25.

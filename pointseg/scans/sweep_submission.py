@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from pointseg.core.labels import LabelSpace, id_counts
 from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, foreign_method, is_unsafe, write_archive
+from pointseg.formats.id_diagnosis import diagnose_ids
 from pointseg.formats.submission import SubmissionCheck, foreign_archive
 from pointseg.formats.submission_problems import Findings
-from pointseg.scans.submission_ids import diagnose_ids
 from pointseg.scans.submission_kinds import SWEEP_KINDS
 from pointseg.scans.sweep_layouts import SweepLayout
 

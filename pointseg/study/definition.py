@@ -146,7 +146,7 @@ def read_study(path: Path) -> StudyConfig:
     if isinstance(given := data.get("methods"), dict):
         # A method without options is a bare key, whose null would otherwise mean that there is none.
         data["methods"] = {name: {} if options is None else options for name, options in given.items()}
-    study = load_config(StudyConfig, None, data=data)
+    study = load_config(StudyConfig, None, data=data, source=str(path))
     methods = {
         name: method.model_copy(
             update={"method": tuple(located(word, path.parent) for word in _words(name, method))}

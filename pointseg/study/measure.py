@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from pointseg.evaluation.evaluate import predict_store
 from pointseg.evaluation.report import CONVENTIONS, Report
 from pointseg.runs.checkpoint import TrainedRun, load_run
 from pointseg.runs.folder import RunFolder
+from pointseg.runs.metrics import read_rows
 from pointseg.study.record import Record
 
 #: Significant digits of what is logged; more would only make records larger.
@@ -91,7 +91,7 @@ def measure(
 
 def _own_facts(run: TrainedRun, folder: Path, source: Source) -> dict[str, Any]:
     """What a run that belongs to no study knows of itself."""
-    environment = json.loads(RunFolder(folder).environment.read_text(encoding="utf-8"))["starts"][-1]
+    environment = RunFolder(folder).starts()[-1]
     return {
         "method": folder.resolve().name,
         "seed": run.experiment.seed,
@@ -134,7 +134,20 @@ def _costs(folder: RunFolder) -> dict[str, float | None]:
 
 
 def curve(metrics: Path) -> list[dict[str, Any]]:
-    """Step, mean IoUs over the classes present and neural collapse of each validation during training."""
+    """Step, mean IoUs over the classes present and neural collapse of each validation during training.
+
+    Raises:
+        ValueError: if the log is damaged; the message names it.
+    """
+    try:
+        return _curve(metrics)
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(
+            f"{metrics}: a row of a validation lacks numbers ({error!r}); restore it from a copy."
+        ) from None
+
+
+def _curve(metrics: Path) -> list[dict[str, Any]]:
     return [
         {
             "step": row["step"],
@@ -149,10 +162,7 @@ def curve(metrics: Path) -> list[dict[str, Any]]:
 
 
 def _log(metrics: Path, kind: str) -> list[dict[str, Any]]:
-    if not metrics.is_file():
-        return []
-    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    return [row for row in rows if row["kind"] == kind]
+    return [row for _, row in read_rows(metrics) if row["kind"] == kind]
 
 
 def _groups(report: CollapseReport) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def forecast(
         on = processes.device
         job = TrainingJob.prepare(experiment, processes)
         state, _ = job.fresh_state()
-        before = _memory(on)
+        before = memory_of(on)
         seconds, rows = [], []
         batches = job.steps(0, state.learner.segmenter.prepared)
         for _ in range(min(steps, job.total_steps)):
@@ -104,17 +105,47 @@ def forecast(
             rows += [batch.num_rows for batch in taken]
             train_step(state, iter(taken), experiment, job.total_steps, processes).read(processes)
             seconds.append(time.perf_counter() - began)
-        peak = _memory(on)
+        peak = memory_of(on)
+    parameters = sum(p.numel() for p in state.learner.parameters())
+    found = forecast_of(
+        job, out=out, parameters=parameters, seconds=seconds, rows=rows, before=before, peak=peak
+    )
+    for line in lines_of(found, job, str(on)):
+        console.print(line, soft_wrap=True, highlight=False)
+    if json_path:
+        write_json(json_path, asdict(found))
+    return found
+
+
+def forecast_of(
+    job: TrainingJob,
+    *,
+    out: Path | str,
+    parameters: int,
+    seconds: Sequence[float],
+    rows: Sequence[int],
+    before: int,
+    peak: int,
+) -> Forecast:
+    """What follows from a few steps.
+
+    Args:
+        job: the training.
+        out: its RUN folder.
+        parameters: numbers that are learned.
+        seconds: of each step, the first one among them; at least one.
+        rows: of each batch, at least one.
+        before: bytes of memory before the first step, see :func:`memory_of`.
+        peak: the same after the last one.
+    """
+    device, options = job.processes.device, job.experiment.train
     # The first step compiles, proves and measures.
     usual = sorted(seconds[1:] or seconds)[len(seconds[1:] or seconds) // 2]
-    parameters = sum(p.numel() for p in state.learner.parameters())
-    per_step = job.batches_per_step
-    steps_per_epoch = job.plan.num_batches(1.0) / per_step
-    total = _device_memory(on)
-    batch_size = experiment.train.batch_size
-    kept = experiment.train.keep_checkpoints + bool(job.val_names)
+    steps_per_epoch = job.plan.num_batches(1.0) / job.batches_per_step
+    total = _device_memory(device)
+    kept = options.keep_checkpoints + bool(job.val_names)
     found = Forecast(
-        unit="pixel" if experiment.data.kind == "images" else "voxel",
+        unit="pixel" if job.experiment.data.kind == "images" else "voxel",
         scenes=len(job.train_names),
         parameters=parameters,
         rows_per_batch=(round(sum(rows) / len(rows)), max(rows)),
@@ -124,17 +155,13 @@ def forecast(
         hours=round(usual * job.total_steps / 3600, 2),
         memory_mb=round(peak / 2**20),
         device_memory_mb=round(total / 2**20),
-        batch_size=batch_size,
-        suggested_batch_size=_fitting(batch_size, before, peak, total, len(job.train_names)),
+        batch_size=options.batch_size,
+        suggested_batch_size=_fitting(options.batch_size, before, peak, total, len(job.train_names)),
         disk_mb=round(kept * _BYTES_A_PARAMETER * parameters / 2**20),
         free_disk_mb=round(shutil.disk_usage(_nearest(Path(out))).free / 2**20),
         problems=(),
     )
-    found = replace(found, problems=_problems(found))
-    _say(found, job, str(on), console)
-    if json_path:
-        write_json(json_path, asdict(found))
-    return found
+    return replace(found, problems=_problems(found))
 
 
 def _fitting(batch_size: int, before: int, peak: int, total: int, scenes: int) -> int:
@@ -156,10 +183,11 @@ def _problems(found: Forecast) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def _say(found: Forecast, job: TrainingJob, device: str, console: Console) -> None:
+def lines_of(found: Forecast, job: TrainingJob, device: str) -> list[str]:
+    """A forecast for people."""
     mean, largest = found.rows_per_batch
     members = job.store.members
-    lines = [
+    return [
         f"{found.scenes:,} {members} to train on, {len(job.val_names):,} to validate on; network of "
         f"{found.parameters / 1e6:.1f} million parameters on {device}",
         f"a batch of {found.batch_size} {members}: {mean:,} {found.unit}s, the largest seen {largest:,}",
@@ -172,8 +200,6 @@ def _say(found: Forecast, job: TrainingJob, device: str, console: Console) -> No
         *(f"beware: {notice}" for notice in job.notices),
         *(f"PROBLEM: {problem}" for problem in found.problems),
     ]
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _duration(seconds: float) -> str:
@@ -183,7 +209,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _memory(device: torch.device) -> int:
+def memory_of(device: torch.device) -> int:
     """Peak memory so far in bytes: of the process on a CPU, allocated by torch on a GPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))

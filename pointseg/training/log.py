@@ -14,6 +14,7 @@ from pointseg.core.durable import write_text
 from pointseg.evaluation.collapse import CollapseReport
 from pointseg.evaluation.report import Report
 from pointseg.runs.folder import RunFolder
+from pointseg.runs.metrics import read_rows
 from pointseg.training.board import Board
 from pointseg.training.step import StepReport
 
@@ -111,15 +112,14 @@ def _joined(values: Mapping[str, Any], extra: Mapping[str, float] | None) -> dic
 
 
 def keep_rows(path: Path, *, step: int, validated: int) -> None:
-    """Drop the rows that a resumed run will write again, and a last row that was cut off."""
+    """Drop the rows that a resumed run will write again, and a last row that was cut off.
+
+    Raises:
+        ValueError: naming the line, if another one is damaged.
+    """
     if not path.is_file():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if row["step"] <= (validated if row["kind"] == "val" else step):
-            kept.append(line)
+    kept = [
+        line for line, row in read_rows(path) if row["step"] <= (validated if row["kind"] == "val" else step)
+    ]
     write_text(path, "".join(line + "\n" for line in kept))

@@ -12,11 +12,15 @@ from pointseg.core.prediction import ScenePrediction
 from pointseg.runs.folder import RunFolder
 from pointseg.training.callback import Callback, gather
 from pointseg.training.display import TrainingDisplay
+from pointseg.training.forecast import forecast_of, lines_of, memory_of
 from pointseg.training.job import TrainingJob
 from pointseg.training.log import RunLog
 from pointseg.training.state import TrainingState
 from pointseg.training.step import StepReport
 from pointseg.training.validate import Validation, scenes_of
+
+#: A training is foretold from so many of its own steps, where so many are left.
+_MEASURED, _WORTH_IT = 4, 20
 
 
 class Monitor:
@@ -41,6 +45,13 @@ class Monitor:
         silent = not job.processes.is_main
         self._log_every = job.experiment.train.log_every
         self._seconds: list[float] = []
+        self._job, self._folder = job, folder
+        self._parameters = sum(p.numel() for p in state.learner.parameters())
+        self._before = memory_of(job.processes.device)
+        # Seconds and rows of the first steps, until they have told what all will take.
+        self._first: list[tuple[float, int]] | None = None
+        if not silent and job.total_steps - state.step >= _WORTH_IT:
+            self._first = []
         self._callbacks = () if silent else tuple(callbacks)
         self._job = job
         self._log = None if silent else RunLog(folder, step=state.step, validated=state.validated)
@@ -89,9 +100,34 @@ class Monitor:
                 self._log.skipped(step, report)
             return
         self._display.step(step, report.loss)
+        self._foretell(seconds, report.num_rows)
         if self._log is not None and is_logged:
             self._log.train(step, report, seconds=sum(self._seconds) / len(self._seconds), extra=extra)
             self._seconds.clear()
+
+    def _foretell(self, seconds: float, rows: int) -> None:
+        """Say what the training takes, once: measured on its own first steps, so that its start waits for
+        nothing. What `pointseg doctor` says before it."""
+        if self._first is None:
+            return
+        self._first.append((seconds, rows // self._job.experiment.train.accumulate))
+        if len(self._first) < _MEASURED:
+            return
+        device = self._job.processes.device
+        found = forecast_of(
+            self._job,
+            out=self._folder.path,
+            parameters=self._parameters,
+            seconds=[seconds for seconds, _ in self._first],
+            rows=[rows for _, rows in self._first],
+            before=self._before,
+            peak=memory_of(device),
+        )
+        self._first = None
+        # What is to be known of the data was said at the start.
+        for line in lines_of(found, self._job, str(device)):
+            if not line.startswith("beware: "):
+                self.say(line)
 
     def validating(self, done: int, total: int) -> None:
         self._display.validating(done, total)

@@ -20,9 +20,10 @@ from pointseg.experiment import Experiment
 from pointseg.losses.base import LossTerm
 from pointseg.runs.checkpoint import load_newest, save_checkpoint, save_last
 from pointseg.runs.folder import RunFolder
+from pointseg.runs.origin import Origin, content_of, differences, mixed_alignment
 from pointseg.sparse.engines import check_engine
 from pointseg.training.callback import Callback
-from pointseg.training.deterministic import deterministic_sums
+from pointseg.training.deterministic import deterministic_sums, one_thread
 from pointseg.training.initial import refuse_to_replace_converted, start_from
 from pointseg.training.interrupt import StopRequest
 from pointseg.training.job import TrainingJob, UnreadableBatchError, set_num_threads
@@ -68,8 +69,8 @@ def train(
 ) -> TrainingResult:
     """Train a network, or continue to; under torchrun with all its processes.
 
-    On a CPU a run that was stopped and resumed gives bit for bit the weights of one that never stopped; on a
-    GPU ``train.deterministic`` is meant to.
+    On a CPU a run that was stopped and resumed gives bit for bit the weights of one that never stopped with
+    as many threads, and with ``train.deterministic`` with any number; on a GPU that is meant to.
 
     Args:
         experiment: what to train.
@@ -96,10 +97,30 @@ def train(
         process_group(device) as processes,
         StopRequest() as stop,
         sole_writer(out, "run") if processes.is_main else nullcontext(),
+        _naming_lost_workers(),
     ):
         return _train(
             experiment, RunFolder(out), processes, stop, resume, stop_after, console, callbacks, losses or {}
         )
+
+
+@contextmanager
+def _naming_lost_workers() -> Iterator[None]:
+    """A loader worker that was killed, in words. Torch tells of it by a signal, in the middle of whatever is
+    being done, so that nothing of the present step can be saved.
+
+    Raises:
+        ValueError: if one was.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ValueError(
+            f"A process that reads scenes has ended ({error}); perhaps the memory ran out. The same command "
+            "continues from the last checkpoint; fewer train.workers need less memory."
+        ) from None
 
 
 @contextmanager
@@ -127,6 +148,7 @@ def _train(
 ) -> TrainingResult:
     """:func:`train` within its processes; all that uses their connections ends with this frame."""
     set_num_threads(experiment.train.num_threads)
+    promise = one_thread(processes.device) if experiment.train.deterministic else ""
     if processes.device.type == "cpu":
         keep_freed_memory()
     check_engine(experiment.engine, processes.device)
@@ -135,7 +157,7 @@ def _train(
         refuse_to_replace_converted(folder)
     job = TrainingJob.prepare(experiment, processes, losses)
     state, notice = job.fresh_state(continues=continues)
-    notices = [*job.notices, notice]
+    notices = [*job.notices, notice, promise, mixed_alignment(job.store, (*job.train_names, *job.val_names))]
     if continues:
         notices += resume_state(state, folder, job)
     elif experiment.train.init_from is not None:
@@ -146,6 +168,8 @@ def _train(
             folder.clear()
         folder.describe(experiment, job.store.label_space, processes.device, state.step)
         folder.write_class_statistics(job.class_statistics)
+        if not folder.data.is_file():
+            folder.write_origin(Origin.of(job.store, job.train_names))
     with Monitor(folder, state, job, console, callbacks) as monitor:
         for line in notices:
             monitor.say(line)
@@ -302,6 +326,14 @@ def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> l
             f"{folder.path}: it was trained with own losses {losses or 'none'}, and now there are "
             f"{_own_losses(job) or 'none'}. Give train(..., losses=...) the same, another folder, or "
             "resume=False."
+        )
+    origin = folder.read_origin()
+    if origin is not None and origin.content != content_of(job.store, job.train_names):
+        how = ", ".join(differences(origin.options, getattr(job.store, "options", {})))
+        raise ValueError(
+            f"{job.store.path}: its training scenes have the names and sizes of those that {folder.path} was "
+            f"begun with, but not their content{f' ({how})' if how else ''}, so the run cannot continue. "
+            "Give the same store, another folder, or --no-resume."
         )
     before, now = int(saved.get("batches_per_step", job.batches_per_step)), job.batches_per_step
     if before != now and job.experiment.train.epochs is not None:

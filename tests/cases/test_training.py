@@ -1,6 +1,7 @@
 """Trainings of real people: nothing that was learned is lost, and what cannot be learned is refused."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -23,6 +24,8 @@ from pointseg.experiment import Experiment
 from pointseg.runs.checkpoint import load_checkpoint, save_checkpoint
 from pointseg.scans.store import Store, StoreWriter
 from pointseg.training import train as train_module
+from pointseg.training.callback import Callback
+from pointseg.training.step import StepReport
 from pointseg.training.train import TrainingResult, train
 
 IS_LONG = os.environ.get("POINTSEG_LONG") == "1"
@@ -181,3 +184,25 @@ def test_a_signal_to_the_whole_group_saves_and_stops(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] >= 4
+
+
+class _Killer(Callback):
+    """Kills the process that reads scenes, after the second step."""
+
+    def on_step(self, step: int, report: StepReport) -> None:
+        if step == 2:
+            for child in multiprocessing.active_children():
+                assert child.pid is not None
+                os.kill(child.pid, signal.SIGKILL)
+
+
+def test_a_reader_that_is_killed_is_named_and_the_run_continues(
+    tiny_experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    settings = ("train.steps=60", "data.val_split=null", "train.batch_size=1", "train.checkpoint_every=1")
+    experiment = tiny_experiment(*settings, "train.workers=1")
+    with pytest.raises(ValueError, match=r"process that reads scenes has ended .* fewer train\.workers"):
+        train(experiment, tmp_path / "run", device="cpu", console=Console(quiet=True), callbacks=[_Killer()])
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] >= 1
+    result = quiet_train(tiny_experiment(*settings), tmp_path / "run", stop_after=8)
+    assert result.step == 8

@@ -232,3 +232,10 @@ def test_vertex_normals_equal_the_sum_over_a_plain_loop() -> None:
             slow[vertex] += np.cross(xyz[j] - xyz[i], xyz[k] - xyz[i])
     slow /= np.linalg.norm(slow, axis=1, keepdims=True)
     np.testing.assert_allclose(vertex_normals(xyz, faces), slow, atol=1e-5)
+
+
+def test_polygons_without_an_area_are_no_faces(tmp_path: Path) -> None:
+    header = ["ply", "format ascii 1.0", "element vertex 3", *(f"property float {axis}" for axis in "xyz")]
+    header += ["element face 2", "property list uchar int vertex_indices", "end_header"]
+    (tmp_path / "a.ply").write_text("\n".join([*header, "0 0 0", "1 0 0", "0 1 0", "2 0 1", "1 2"]) + "\n")
+    assert read_ply(tmp_path / "a.ply").faces is None

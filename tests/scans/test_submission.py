@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointseg.core.labels import load_label_space
+from pointseg.formats.id_diagnosis import diagnose_ids
 from pointseg.formats.submission import SubmissionCheck, class_shares
 from pointseg.scans.submission import check_submission, write_submission
-from pointseg.scans.submission_ids import diagnose_ids
 from pointseg.scans.submission_kinds import KINDS
 
 SCANNET200 = load_label_space("scannet200")

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from pointseg.cli import app
 from pointseg.core.labels import load_label_space
 from pointseg.experiment import Experiment
+from pointseg.formats.id_diagnosis import diagnose_ids
 from pointseg.prediction.predict import predict_scenes
 from pointseg.prepare import nuscenes
 from pointseg.runs.checkpoint import load_run
 from pointseg.scans.store import Store
-from pointseg.scans.submission_ids import diagnose_ids
 
 TOKENS = [token_of("scene-0077", number) for number in range(2)]
 META = {"use_camera": False, "use_lidar": True, "use_radar": False, "use_map": False, "use_external": False}

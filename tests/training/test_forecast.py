@@ -14,6 +14,7 @@ from pointseg.config import dump_config
 from pointseg.experiment import Experiment
 from pointseg.training import forecast as module
 from pointseg.training.forecast import Forecast, _duration, _fitting, _problems, forecast
+from pointseg.training.train import train
 
 MakeExperiment = Callable[..., Experiment]
 FITS = Forecast(
@@ -115,3 +116,23 @@ def test_checkpoints_that_do_not_fit_on_the_disk_are_a_problem() -> None:
     assert _problems(replace(FITS, disk_mb=50, free_disk_mb=50)) == ()
     (problem,) = _problems(replace(FITS, disk_mb=51, free_disk_mb=50))
     assert problem == "disk: checkpoints take 51 MB, 50 MB are free"
+
+
+def test_a_training_says_after_its_first_steps_what_it_takes(
+    tiny_experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    for steps, is_said in ((24, True), (10, False)):
+        with (tmp_path / "said").open("w") as file:
+            experiment = tiny_experiment(f"train.steps={steps}", "data.val_split=null")
+            console = Console(file=file, width=300)
+            train(experiment, tmp_path / f"{steps}", device="cpu", console=console, stop_after=6)
+        lines = (tmp_path / "said").read_text().splitlines()
+        told = [line for line in lines if line.startswith("a step: ")]
+        assert len(told) == is_said
+        if is_said:
+            assert "an epoch: 3.0 steps" in told[0] and "all 24 steps: " in told[0]
+            assert any(line.startswith("a batch of 2 scenes: ") for line in lines)
+            assert any("by that, train.batch_size up to" in line for line in lines)
+            assert any(line.startswith("disk: about ") for line in lines)
+            # While it trains, not when it is over.
+            assert lines.index(told[0]) < next(i for i, line in enumerate(lines) if "step 6/24" in line)

@@ -1,4 +1,8 @@
-"""What the ids of a submission say about how it was made: train indices, another label set, voxels."""
+"""What ids say about how a file was made: train indices for raw ids, or the ids of another label set.
+
+Ids are numbers in a file and carry no name, so that a mistake of this kind raises no error anywhere: the
+numbers are plausible and the classes are others. What gives it away is which ids occur together.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,8 @@ from collections.abc import Collection, Mapping
 
 from pointseg.core.labels import LabelSpace, load_label_space, shipped_label_sets
 
-#: Vertices at voxel resolution are fewer than those of the mesh, but not by orders of magnitude.
-VOXEL_RATIO = (0.01, 0.999)
 #: What codebases write for "no label".
-UNLABELLED = {0, -1, -100, 255}
+UNLABELLED = frozenset((0, -1, -100, 255))
 
 
 def diagnose_ids(id_counts: Mapping[int, int], label_space: LabelSpace) -> tuple[str, str] | None:
@@ -17,10 +19,11 @@ def diagnose_ids(id_counts: Mapping[int, int], label_space: LabelSpace) -> tuple
 
     Args:
         id_counts: id -> number of vertices.
-        label_space: the label set that the submission should be in.
+        label_space: the label set that they should be in.
 
     Returns:
-        None if every id is a class; else a kind of pointseg.scans.submission_kinds and the evidence.
+        None if every id is a class; else ``train_indices``, ``wrong_label_set``, ``unlabelled`` or
+        ``invalid_ids``, and the evidence.
     """
     used, valid = set(id_counts), set(label_space.raw_ids)
     invalid = used - valid
@@ -48,6 +51,37 @@ def diagnose_ids(id_counts: Mapping[int, int], label_space: LabelSpace) -> tuple
     )
 
 
+def label_doubts(id_counts: Mapping[int, int], label_space: LabelSpace) -> list[str]:
+    """What is doubtful about the labels of a whole data set, all of whose ids are known, for people.
+
+    Args:
+        id_counts: id -> number of points, the unlabelled id too.
+        label_space: the classes.
+    """
+    labelled = {i for i in label_space.raw_ids if id_counts.get(i)}
+    count, found = label_space.num_classes, []
+    other = _other_set_with(labelled, label_space)
+    if (
+        other is not None
+        and 2 * len(labelled) >= other.num_classes
+        and 2 * len(labelled) <= count
+        # Ids that anybody would count off say nothing of where they come from.
+        and len(labelled & _after_first_gap(other)) >= 3
+    ):
+        found.append(
+            f"of the {count} classes only {len(labelled)} occur, and all of their ids are ids of "
+            f"{other.name}; were the labels written with the numbers of that set?"
+        )
+    is_counted = sorted(label_space.raw_ids) == list(range(1, count + 1))
+    used = labelled | ({0} if id_counts.get(0) else set())
+    if is_counted and label_space.unlabelled_raw_id == 0 and count > 2 and used == set(range(count)):
+        found.append(
+            f"every id from 0 to {count - 1} occurs and {count} does not; were train indices written, which "
+            f"begin with 0? Then 0 is the first class here and not 'unlabelled', and all ids are one too low."
+        )
+    return found
+
+
 def _other_set_with(used: set[int], label_space: LabelSpace, *, same_data: bool = False) -> LabelSpace | None:
     """A shipped label set, other than ours and no part of it, that has every id in use.
 
@@ -60,25 +94,10 @@ def _other_set_with(used: set[int], label_space: LabelSpace, *, same_data: bool 
     return next((o for o in others if used <= set(o.raw_ids) and not set(o.raw_ids) <= ours), None)
 
 
-def diagnose_line_counts(found: Mapping[str, int], expected: Mapping[str, int]) -> list[tuple[str, str]]:
-    """(kind, evidence) for each scene with another number of lines than vertices.
-
-    When half of the scenes or more are too short, and none is too long, the predictions were most likely
-    written for voxels.
-    """
-    wrong = {scene: lines for scene, lines in found.items() if lines != expected[scene]}
-    low, high = VOXEL_RATIO
-    voxels = 2 * len(wrong) >= len(found) and all(
-        low <= lines / max(expected[scene], 1) <= high for scene, lines in wrong.items()
-    )
-    by_count: dict[int, str] = {count: scene for scene, count in expected.items()}
-    findings = []
-    for scene, lines in wrong.items():
-        evidence = f"{scene}.txt has {lines:,} lines for {expected[scene]:,} vertices"
-        if lines in by_count:
-            evidence += f" (as many as {by_count[lines]} has)"
-        findings.append(("voxel_resolution" if voxels and lines not in by_count else "line_count", evidence))
-    return findings
+def _after_first_gap(label_space: LabelSpace) -> set[int]:
+    first, ids = min(label_space.raw_ids), set(label_space.raw_ids)
+    gap = next(i for i in range(first, max(ids) + 2) if i not in ids)
+    return {i for i in ids if i > gap}
 
 
 def _listed(ids: Collection[int], limit: int = 8) -> str:
