@@ -15,7 +15,18 @@ BELOW = {
 }
 #: The rooms with verbs.
 ROOMS = {
-    *("runs", "prediction", "evaluation", "training", "submission", "view", "convert", "prepare", "bench"),
+    *(
+        "runs",
+        "prediction",
+        "evaluation",
+        "training",
+        "submission",
+        "view",
+        "convert",
+        "prepare",
+        "bench",
+        "export",
+    ),
     *("doctor", "synthetic", "study"),
 }
 
@@ -43,6 +54,7 @@ ALLOWED = {
     # A store is shown without a run, and a converted checkpoint is of scans.
     "view": {*BELOW, "scans", "runs", "prediction", "evaluation"},
     "convert": {*BELOW, "scans", "runs"},
+    "export": {*BELOW, "runs", "prediction", "evaluation"},
     "prepare": {"core", "data", "formats", "scans", "images"},
     "bench": {"core", "models", "sparse"},
     "doctor": {"bench", "core", "sparse"},

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from pointseg.cli.app import app
-from pointseg.cli.options import Amp, Checkpoint, ConfiguredViews, Data, Device, Engine, Views
+from pointseg.cli.options import Amp, Checkpoint, ConfiguredViews, Data, Device, Engine, Run, Views
 
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    run: Run,
     cloud: Annotated[
         list[Path],
         typer.Argument(
@@ -101,7 +101,7 @@ def predict(
 
 @app.command()
 def submit(
-    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    run: Run,
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")],
     split: Annotated[str, typer.Option(help="Split of the store.")] = "test",
     views: ConfiguredViews = None,
@@ -162,7 +162,9 @@ def check_submission(
 
 @app.command()
 def visualise(
-    source: Annotated[Path, typer.Argument(help="RUN folder (predicts) or STORE folder (truth only).")],
+    source: Annotated[
+        Path, typer.Argument(help="RUN folder or model (predicts), or STORE folder (truth only).")
+    ],
     scene: Annotated[str, typer.Option(help="Name of a scene; with a RUN, also a file of points.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the files; RUN/pictures by default.")
@@ -203,7 +205,9 @@ def visualise(
 def view(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="STORE|RUN...", help="Runs (predictions), a store (truth only), or both."),
+        typer.Argument(
+            metavar="STORE|RUN...", help="Runs or models (predictions), a store (truth only), or both."
+        ),
     ],
     split: Annotated[str, typer.Option(help="Split of the data.")] = "val",
     port: Annotated[
