@@ -143,7 +143,7 @@ def test_files_of_weights_that_are_no_model_are_refused_with_the_way_out(
     trained_run: Path, tmp_path: Path, copy: Path
 ) -> None:
     (copy / "model.json").unlink()
-    with pytest.raises(ValueError, match="manifest model.json beside it"):
+    with pytest.raises(ValueError, match=r"manifest model\.json beside it"):
         load_run(copy / "weights.safetensors")
     with pytest.raises(ValueError, match="--checkpoint best or last"):
         load_run(next((trained_run / "checkpoints").glob("*.pt")))
