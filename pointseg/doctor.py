@@ -32,7 +32,6 @@ OPTIONAL = {
     "open3d": "windows and pictures by Open3D",
     "open3d-cpu": "windows and pictures by Open3D",
     "laspy": "LAS and LAZ files",
-    "safetensors": "checkpoints in .safetensors files",
 }
 
 

@@ -16,7 +16,7 @@ BELOW = {
 #: The rooms with verbs.
 ROOMS = {
     *("runs", "prediction", "evaluation", "training", "submission", "view", "convert", "prepare", "bench"),
-    *("doctor", "synthetic", "study", "watch"),
+    *("doctor", "synthetic", "study", "watch", "export"),
 }
 
 #: What each part of pointseg may import of pointseg, besides itself.
@@ -43,6 +43,7 @@ ALLOWED = {
     # A store is shown without a run, and a converted checkpoint is of scans.
     "view": {*BELOW, "scans", "runs", "prediction", "evaluation"},
     "convert": {*BELOW, "scans", "runs"},
+    "export": {*BELOW, "runs", "prediction", "evaluation"},
     "prepare": {"core", "data", "formats", "scans", "images"},
     # What the trainer says to those who look on, as the gallery shows it.
     "watch": {*BELOW, "training", "view"},

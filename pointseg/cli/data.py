@@ -1,4 +1,4 @@
-"""Verbs that make or read data: synthesize, prepare, convert."""
+"""Verbs that make or read data and weights: synthesize, prepare, convert, export."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from pointseg.cli.app import app
+from pointseg.cli.options import Checkpoint, Data, Device, Run
 
 
 @app.command()
@@ -108,3 +109,46 @@ def convert(
         export(source, output, target, console=Console())
     else:
         raise ValueError("Give one of --from (a checkpoint becomes a run) and --to (a run becomes weights).")
+
+
+@app.command()
+def export(
+    run: Run,
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the model.")],
+    about: Annotated[str, typer.Option(help="What it labels, in one line: the first line of its card.")],
+    trained_on: Annotated[
+        str | None,
+        typer.Option(help="The data it was trained on, for the card; their label set if not given."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of those data.")] = None,
+    attribution: Annotated[str | None, typer.Option(help="Whom the licence wants named.")] = None,
+    not_for: Annotated[
+        list[str] | None, typer.Option(help="What it is not for; may be given several times.")
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="File of `pointseg evaluate RUN --json`: its IoU go into the card.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Compare rounded and exact labels here; the run's validation split if not given."),
+    ] = None,
+    checkpoint: Checkpoint = "best",
+    data: Data = None,
+    device: Device = "auto",
+) -> None:
+    """Write the network of a run for others: float16 weights (safetensors), settings, classes, a card."""
+    from rich.console import Console
+
+    from pointseg.export.export import Facts, export_model
+
+    export_model(
+        run,
+        output,
+        Facts(about, trained_on, licence, attribution, tuple(not_for or ())),
+        evaluation=evaluation,
+        split=split,
+        checkpoint=checkpoint,
+        data=data,
+        device=device,
+        console=Console(),
+    )

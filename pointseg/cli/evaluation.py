@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from pointseg.cli.app import app
-from pointseg.cli.options import Amp, Checkpoint, ConfiguredViews, Data, Device, Engine
+from pointseg.cli.options import Amp, Checkpoint, ConfiguredViews, Data, Device, Engine, Run
 
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    run: Run,
     split: Annotated[str, typer.Option(help="Labelled split of the store.")] = "val",
     views: ConfiguredViews = None,
     checkpoint: Checkpoint = "best",

@@ -7,6 +7,12 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
+Run: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        help="RUN folder of a training, or a trained model: by name (`pointseg recipes`), or its folder."
+    ),
+]
 Checkpoint: TypeAlias = Annotated[Literal["best", "last"], typer.Option(help="By validation mIoU.")]
 Data: TypeAlias = Annotated[Path | None, typer.Option(help="Store; that of the training if not given.")]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

@@ -15,6 +15,7 @@ from pointseg.cli.options import (
     Data,
     Device,
     Engine,
+    Run,
     Slurm,
     SlurmOption,
     Views,
@@ -24,7 +25,7 @@ from pointseg.cli.options import (
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    run: Run,
     cloud: Annotated[
         list[Path],
         typer.Argument(
@@ -120,7 +121,7 @@ def predict(
 
 @app.command()
 def submit(
-    run: Annotated[Path, typer.Argument(help="RUN folder of a training.")],
+    run: Run,
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip file to write.")],
     split: Annotated[str, typer.Option(help="Split of the store.")] = "test",
     views: ConfiguredViews = None,
@@ -187,7 +188,9 @@ def check_submission(
 
 @app.command()
 def visualise(
-    source: Annotated[Path, typer.Argument(help="RUN folder (predicts) or STORE folder (truth only).")],
+    source: Annotated[
+        Path, typer.Argument(help="RUN folder or model (predicts), or STORE folder (truth only).")
+    ],
     scene: Annotated[str, typer.Option(help="Name of a scene; with a RUN, also a file of points.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the files; RUN/pictures by default.")
@@ -228,7 +231,9 @@ def visualise(
 def view(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="STORE|RUN...", help="Runs (predictions), a store (truth only), or both."),
+        typer.Argument(
+            metavar="STORE|RUN...", help="Runs or models (predictions), a store (truth only), or both."
+        ),
     ],
     split: Annotated[str, typer.Option(help="Split of the data.")] = "val",
     port: Annotated[

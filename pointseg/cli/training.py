@@ -92,10 +92,10 @@ def config(words: Words, method: Methods = None) -> None:
 def recipes(
     json: Annotated[bool, typer.Option("--json", help="Print them as JSON, with their files.")] = False,
 ) -> None:
-    """List the recipes and methods that come with pointseg."""
+    """List the recipes, methods and trained models that come with pointseg."""
     from json import dumps
 
-    from pointseg.config.shipped import describe, shipped
+    from pointseg.config.shipped import describe, describe_model, shipped, shipped_models
 
     found = {
         f"{kind}s": [
@@ -104,11 +104,22 @@ def recipes(
         ]
         for kind in ("recipe", "method")
     }
+    found["models"] = [
+        {"name": name, "description": describe_model(path), "path": str(path)}
+        for name, path in shipped_models().items()
+    ]
     if json:
         typer.echo(dumps(found, indent=1, ensure_ascii=False))
         return
     width = max(len(row["name"]) for rows in found.values() for row in rows)
-    for kind, how in (("recipes", "pointseg train RECIPE --out RUN"), ("methods", "--method METHOD")):
+    ways = {
+        "recipes": "pointseg train RECIPE --out RUN",
+        "methods": "--method METHOD",
+        "models": "pointseg predict MODEL FILE -o OUT",
+    }
+    for kind, how in ways.items():
+        if not found[kind]:
+            continue
         typer.secho(f"{kind} ({how})", bold=True)
         for row in found[kind]:
             typer.echo(f"  {row['name']:{width}}  {row['description']}")

@@ -1,12 +1,14 @@
-"""Recipes and methods that come with pointseg, by name.
+"""Recipes, methods and models that come with pointseg, by name.
 
 A recipe is an experiment (`scannet200/spunet`), a method a difference that goes with any (`ceco`). Files
-whose name begins with an underscore are bases of others and no recipes.
+whose name begins with an underscore are bases of others and no recipes. A model is a trained network, in a
+folder of `pointseg export`.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from pointseg.config.model import ConfigError
 
 RESOURCES = Path(__file__).parents[1] / "resources"
 RECIPES, METHODS = RESOURCES / "recipes", RESOURCES / "methods"
+MODELS = RESOURCES / "models"
 SUFFIXES = (".yaml", ".yml")
 
 Kind = Literal["recipe", "method"]
@@ -27,6 +30,18 @@ def shipped(kind: Kind) -> Mapping[str, Path]:
     folder = RECIPES if kind == "recipe" else METHODS
     paths = sorted(path for path in folder.rglob("*.yaml") if not path.name.startswith("_"))
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
+
+
+@cache
+def shipped_models() -> Mapping[str, Path]:
+    """Name -> folder."""
+    folders = sorted(path.parent for path in MODELS.rglob("model.json"))
+    return {folder.relative_to(MODELS).as_posix(): folder for folder in folders}
+
+
+def describe_model(folder: Path) -> str:
+    """The line that a model's manifest has for people."""
+    return str(json.loads((folder / "model.json").read_text(encoding="utf-8")).get("about", ""))
 
 
 def describe(path: Path) -> str:

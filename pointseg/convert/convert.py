@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from pointseg.config import load_config
 from pointseg.convert.public_layout import LAYOUTS, Origin
@@ -128,11 +130,6 @@ def read_weights(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint.")
     if path.suffix == ".safetensors":
-        try:
-            from safetensors import SafetensorError
-            from safetensors.torch import load_file
-        except ImportError:
-            raise ValueError(f"{path}: to read it, `pip install safetensors`.") from None
         try:
             loaded: Mapping[str, Any] = load_file(path)
         except (SafetensorError, OSError, ValueError, KeyError, MemoryError) as error:

@@ -97,8 +97,8 @@ class TrainConfig(Config):
         num_threads: threads of torch on CPU; None takes OMP_NUM_THREADS or else all cores.
         deterministic: only sums of one order, for the same bits in every run: on a CPU one thread; on a GPU
             slower, and an operation of torch that has none is refused (the pooling of UPerNet).
-        init_from: RUN folder (also of ``pointseg convert``) or checkpoint whose weights a new training starts
-            from; the classifier starts anew where the classes are others.
+        init_from: RUN folder (also of ``pointseg convert``), model or checkpoint whose weights a new training
+            starts from; the classifier starts anew where the classes are others.
         init_anew: patterns of names that start anew all the same, such as ``head.*``.
         freeze: patterns of parameters that do not train, such as ``backbone.*``; norms and dropout of parts
             that are frozen whole stay in evaluation mode.

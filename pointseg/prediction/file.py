@@ -22,7 +22,7 @@ from pointseg.models.precision import Amp
 from pointseg.prediction.options import MAX_TILE_POINTS, LabelOptions
 from pointseg.prediction.predict import predict_scene
 from pointseg.runs.checkpoint import TrainedRun, load_run
-from pointseg.runs.folder import RunFolder
+from pointseg.runs.door import open_run
 
 
 def predict_file(
@@ -47,7 +47,7 @@ def predict_file(
     How the output looks is said by :mod:`pointseg.scans.labelled` and :mod:`pointseg.images.file`.
 
     Args:
-        run: RUN folder.
+        run: RUN folder or name of a model, see :mod:`pointseg.runs.door`.
         source: a file of the kind that the run was trained on; points with or without colours and normals.
         output: the file to write: .ply, .npz or the format of ``source`` for points, .png for an image.
         views, max_points, keep_colors, save, min_confidence, unit: see
@@ -65,7 +65,7 @@ def predict_file(
     """
     options = LabelOptions(views, max_points, keep_colors, parse_extras(save), min_confidence, unit)
     check_destination(output, sources=[source])
-    kind = RunFolder(run).read_experiment().data
+    kind = open_run(run).read_experiment().data
     kind.check_file_name(source)
     suffixes = kind.labelled_suffixes(source)
     if output.suffix.lower() not in suffixes:

@@ -28,7 +28,7 @@ from pointseg.prediction.file import Found, class_table, label, warn
 from pointseg.prediction.options import MAX_TILE_POINTS, LabelOptions
 from pointseg.prediction.sources import Job, find_jobs
 from pointseg.runs.checkpoint import TrainedRun, load_run
-from pointseg.runs.folder import RunFolder
+from pointseg.runs.door import open_run
 
 #: Says what the files of an output folder were made with.
 RECORD = "predict.json"
@@ -76,7 +76,7 @@ def predict_folder(
     as it is. Interrupted, the same call goes on with what is missing.
 
     Args:
-        run: RUN folder.
+        run: RUN folder or name of a model, see :mod:`pointseg.runs.door`.
         sources: files, folders and patterns, see :func:`pointseg.prediction.sources.find_jobs`.
         output: the folder to write into; made where it is missing.
         views, max_points, save, min_confidence, unit: see
@@ -97,7 +97,7 @@ def predict_folder(
     console = Console(quiet=True) if console is None else console
     options = LabelOptions(views, max_points, keep_colors, parse_extras(save), min_confidence, unit)
     check_destination_folder(output)
-    folder = RunFolder(run)
+    folder = open_run(run)
     kind = folder.read_experiment().data
     options.check(kind)
     if keep_colors is None:

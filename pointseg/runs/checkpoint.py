@@ -27,6 +27,8 @@ from pointseg.experiment import Experiment
 from pointseg.formats.text import impostor
 from pointseg.models.precision import Amp, check_amp
 from pointseg.models.segmenter import Segmenter
+from pointseg.runs.door import open_run
+from pointseg.runs.exported import read_exported
 from pointseg.runs.folder import RunFolder
 from pointseg.runs.origin import Origin
 from pointseg.sparse.engines import check_engine, known_engine
@@ -103,7 +105,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; only data is loaded, never code, and every byte of it is checked.
+    """Read a checkpoint, or the weights of an exported model; only data is loaded, never code, and every byte
+    of it is checked.
 
     Raises:
         FileNotFoundError: if there is no file.
@@ -111,6 +114,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint.")
+    if path.suffix == ".safetensors":
+        return read_exported(path, device)
     try:
         _check_sums(path)
         state = torch.load(path, map_location=device, weights_only=True)
@@ -208,11 +213,13 @@ def load_run(
     engine: str | None = None,
     amp: Amp | None = None,
 ) -> TrainedRun:
-    """The network of a RUN folder, ready for :func:`pointseg.prediction.predict.predict_scene`.
+    """The network of a RUN folder or a model, ready for :func:`pointseg.prediction.predict.predict_scene`.
 
     Args:
-        path: folder that ``pointseg train`` wrote.
-        checkpoint: ``best`` by validation mIoU, or ``last``. Where nothing was validated, best is last.
+        path: folder that ``pointseg train`` wrote, name of a shipped model, or another word of
+            :mod:`pointseg.runs.door`.
+        checkpoint: ``best`` by validation mIoU, or ``last``. Where nothing was validated, best is last; a
+            model has but one.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         logit_adjustment_tau: strength of the post-hoc logit adjustment; as configured if None.
         tau_normalisation: that of the post-hoc normalisation of the classifier; as configured if None.
@@ -226,7 +233,7 @@ def load_run(
     """
     if checkpoint not in ("best", "last"):
         raise ValueError(f"checkpoint must be 'best' or 'last'; got {checkpoint!r}.")
-    folder = RunFolder(path)
+    folder = open_run(path)
     experiment, label_space = folder.read_experiment(), folder.read_label_space()
     updates: dict[str, Any] = {"model": experiment.model.trained()}
     asked = {
@@ -242,12 +249,19 @@ def load_run(
     chosen = choose_device(device)
     check_engine(experiment.engine, chosen)
     check_amp(experiment.evaluate.amp, chosen, option="evaluate.amp")
-    state = load_checkpoint(folder.weights(checkpoint), chosen)
+    file = folder.weights(checkpoint)
+    state = load_checkpoint(file, chosen)
     pipeline = experiment.build_pipeline(label_space, chosen)
     segmenter = experiment.build_segmenter(
         pipeline.num_features, label_space.num_classes, folder.read_class_statistics()
     )
-    segmenter.load_state_dict(state["weights"])
+    try:
+        segmenter.load_state_dict(state["weights"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"{file}: its weights are not those of the network that {folder.config} describes; restore both "
+            f"from one copy.\n{error}"
+        ) from None
     segmenter.to(chosen).eval().requires_grad_(False)
     step, origin = int(state["step"]), folder.read_origin()
     return TrainedRun(experiment, label_space, segmenter, pipeline, chosen, step, origin)

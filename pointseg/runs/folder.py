@@ -22,6 +22,7 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.statistics import ClassStatistics
 from pointseg.experiment import Experiment
 from pointseg.formats.sealed import read_sealed_json, write_sealed_json
+from pointseg.runs.exported import MANIFEST, WEIGHTS
 from pointseg.runs.origin import Origin
 
 #: Settings that may differ between the parts of a run: they say where and how fast, not what is computed.
@@ -36,9 +37,11 @@ class RunFolder:
     """Paths in a RUN folder.
 
     ``config.yaml`` (resolved Experiment), ``label_space.json``, ``class_statistics.json`` (class counts of
-    the training split), ``data.json`` (what else is known of the training data),
-    ``environment.json`` (versions, seed, commands), ``metrics.jsonl``, ``checkpoints/last.pt``, the ones
-    before it as ``last.1.pt`` and so on, ``checkpoints/best.pt``, ``tensorboard/``.
+    the training split), ``data.json`` (what else is known of the training data), ``environment.json``
+    (versions, seed, commands), ``metrics.jsonl``, ``checkpoints/last.pt``, the ones before it as
+    ``last.1.pt`` and so on, ``checkpoints/best.pt``, ``tensorboard/``. A folder of `pointseg export` has
+    ``config.yaml``, ``label_space.json`` and ``class_statistics.json`` and is read alike; its weights are
+    those of :mod:`pointseg.runs.exported`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -54,8 +57,20 @@ class RunFolder:
         self.best = self.checkpoints / "best.pt"
         self.tensorboard = self.path / "tensorboard"
 
+    @property
+    def is_exported(self) -> bool:
+        """Whether this is a model of `pointseg export`: nothing is written into it."""
+        return (self.path / MANIFEST).is_file()
+
+    @property
+    def pictures(self) -> Path:
+        """Folder for pictures of its scenes."""
+        return Path("pictures") if self.is_exported else self.path / "pictures"
+
     def weights(self, checkpoint: Literal["best", "last"] = "best") -> Path:
-        """The checkpoint to predict with. Where nothing was validated, best is last."""
+        """The file to predict with. Where nothing was validated, best is last; a model has but one."""
+        if self.is_exported:
+            return self.path / WEIGHTS
         return self.best if checkpoint == "best" and self.best.is_file() else self.last
 
     def older(self, number: int) -> Path:

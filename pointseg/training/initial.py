@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pointseg.core.labels import LabelSpace
 from pointseg.experiment import Experiment
 from pointseg.runs.checkpoint import load_checkpoint
+from pointseg.runs.door import open_run
 from pointseg.runs.folder import RunFolder
 from pointseg.training.freeze import matching
 from pointseg.training.state import TrainingState
@@ -40,19 +41,19 @@ class InitialWeights:
 
     @classmethod
     def read(cls, path: Path) -> InitialWeights:
-        """The best weights of a RUN folder, or those of a checkpoint file.
+        """The best weights of a RUN folder or a model, or those of a checkpoint file.
 
         Raises:
             FileNotFoundError: if there is neither.
             ValueError: if the file is no checkpoint of this project.
         """
-        if path.is_dir():
-            folder = RunFolder(path)
-            file = folder.weights()
-        else:
+        if path.is_file() and path.suffix != ".safetensors":
             # Written as RUN/checkpoints/best.pt; elsewhere nothing lies beside it.
             folder, file = RunFolder(path.parent.parent), path
-        has_run = path.is_dir() or folder.config.is_file()
+        else:
+            folder = open_run(path)
+            file = folder.weights()
+        has_run = folder.config.is_file()
         experiment = folder.read_experiment() if has_run else None
         label_space = folder.read_label_space() if has_run else None
         return cls(path, load_checkpoint(file)["weights"], label_space, experiment)

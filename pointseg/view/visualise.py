@@ -16,7 +16,7 @@ from pointseg.data.source import Source
 from pointseg.prediction.file import warn
 from pointseg.prediction.predict import check_views, predict_scene
 from pointseg.runs.checkpoint import load_run
-from pointseg.runs.folder import RunFolder
+from pointseg.runs.door import find_run, no_run
 from pointseg.scans.store import Store
 from pointseg.view.camera import Camera
 from pointseg.view.open3d_view import (
@@ -63,10 +63,10 @@ def visualise(
     """Show one scene of a run or of a store.
 
     Args:
-        source: RUN folder (the scene is predicted) or STORE folder (truth only).
+        source: RUN folder or model (the scene is predicted) or STORE folder (truth only).
         scene: name of a scene in the store, or with a run, a file of points.
         out: folder for ``<scene>.png``, ``<scene>.html`` and ``<scene>_open3d.png``; ``pictures`` in the run,
-            or in the working folder for a store.
+            or in the working folder for a store or a model.
         outputs: which forms.
         store: for a run: another store than the one it was trained on.
         views: test-time views.
@@ -84,16 +84,16 @@ def visualise(
     """
     wanted, console = outputs or Outputs(), console or Console(quiet=True)
     check_views(views)
-    is_run = RunFolder(source).config.is_file()
-    check_destination_folder(out or (source / "pictures" if is_run else Path("pictures")))
-    if is_run:
+    run = find_run(source)
+    folder = out or (Path("pictures") if run is None else run.pictures)
+    check_destination_folder(folder)
+    if run is not None:
         view = _view_of_run(source, scene, store, views, checkpoint, device, engine, console)
     else:
         view = _view_of_store(source, scene)
     if not view.num_vertices:
         raise ValueError(f"{view.scene.name}: the scene has no vertex; there is nothing to show.")
     summary = SceneSummary.of(view)
-    folder = out or (source / "pictures" if is_run else Path("pictures"))
     stem = folder / view.scene.name
     written: list[Path] = []
     if view.scene.picture_size is not None:
@@ -153,9 +153,7 @@ def _view_of_store(path: Path, scene: str) -> SceneView:
     try:
         opened = Store.open(path)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{path}: neither a training run (config.yaml) nor a store (manifest.json)."
-        ) from None
+        raise no_run(path, or_a="a store (manifest.json)") from None
     return SceneView.of(_load(opened, scene), opened.label_space)
 
 

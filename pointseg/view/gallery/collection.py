@@ -18,7 +18,7 @@ from pointseg.data.source import Source
 from pointseg.prediction.options import MAX_TILE_POINTS
 from pointseg.prediction.predict import predict_scene
 from pointseg.runs.checkpoint import TrainedRun, load_run
-from pointseg.runs.folder import RunFolder
+from pointseg.runs.door import find_run, no_run, open_run
 from pointseg.scans.store import Store
 from pointseg.view.scene_view import SceneView
 
@@ -94,7 +94,7 @@ def open_collection(
         FileNotFoundError: if a source is neither a run nor a store.
         ValueError: for several stores, runs of different classes or data, or a split without a scene.
     """
-    folders = [path for path in sources if RunFolder(path).config.is_file()]
+    folders = [path for path in sources if find_run(path) is not None]
     stores = [path for path in sources if path not in folders] + ([store] if store is not None else [])
     if len(stores) > 1:
         raise ValueError(f"One store can be shown at a time; got {', '.join(map(str, stores))}.")
@@ -106,7 +106,7 @@ def open_collection(
     _check_alike(folders, loaded, stores)
     first = loaded[0]
     source = first.open_data(stores[0] if stores else None)
-    statistics = RunFolder(folders[0]).read_class_statistics()
+    statistics = open_run(folders[0]).read_class_statistics()
     frequency = None if statistics is None else shares(statistics.points.numpy())
     predictors = [partial(_predict, run, views=views) for run in loaded]
     runs = tuple(zip(short_names(folders), predictors, strict=True))
@@ -140,9 +140,7 @@ def _open_store(path: Path) -> Store:
     try:
         return Store.open(path)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{path}: neither a training run (config.yaml) nor a store (manifest.json)."
-        ) from None
+        raise no_run(path, or_a="a store (manifest.json)") from None
 
 
 def _names(source: Source, split: str) -> tuple[str, ...]:

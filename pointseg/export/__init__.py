@@ -1,0 +1,1 @@
+"""Models to pass on: `pointseg export` and the card that it writes."""
