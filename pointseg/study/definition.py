@@ -40,6 +40,8 @@ class MethodConfig(Config):
         seeds: seeds of its own; the study's if None.
         start: begin from another run's weights.
         search: values to try for this method, by dotted key, beside those that its method file names.
+        searched: False for one that runs with its settings as they stand, such as a combination whose parts
+            were settled elsewhere.
     """
 
     method: str | tuple[str, ...] | None = None
@@ -48,6 +50,7 @@ class MethodConfig(Config):
     seeds: tuple[int, ...] | None = None
     start: StartConfig | None = None
     search: SearchSpace = Field(default={})
+    searched: bool = True
 
 
 class TuneConfig(Config):

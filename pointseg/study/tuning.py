@@ -48,6 +48,8 @@ def trials_of(study: StudyConfig, method: str) -> list[dict[str, Any]]:
     tune = study.tune
     assert tune is not None
     own = study.methods[method]
+    if not own.searched:
+        return [{}]
     space = dict(tune.search)
     for word in own.method or ():
         space |= search_space(word)

@@ -56,6 +56,14 @@ def test_trials_train_and_are_compared_on_training_scenes(write_study: Callable[
         assert all(name.startswith("train") for name in source.scene_names("tune"))
 
 
+def test_a_method_may_run_as_it_stands(write_study: Callable[..., Path]) -> None:
+    tune = {"trials": 2, "budget": "short", "share": 0.4, "search": {"optimizer.lr": [0.01]}}
+    methods = {"cross_entropy": {}, "weighted": {"searched": False, "search": {"seed": [1]}}}
+    study = read_study(write_study(tune=tune, methods=methods))
+    assert trials_of(study, "cross_entropy") == [{}, {"optimizer.lr": 0.01}]
+    assert trials_of(study, "weighted") == [{}]
+
+
 def test_trials_may_be_shorter_than_their_budget(write_study: Callable[..., Path]) -> None:
     tune = {"trials": 2, "budget": "short", "share": 0.4, "search": {"optimizer.lr": [0.01]}}
     steps = {}
