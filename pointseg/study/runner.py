@@ -135,9 +135,9 @@ class Runner:
     ) -> None:
         ready = []
         for one in everything:
-            start = None if one.run.start is None else by_name[one.run.start.name].state
             if one.state is not State.WAITING:
                 continue
+            start = None if one.run.start is None else by_name[one.run.start.name].state
             if start in (State.FAILED, State.BLOCKED):
                 one.state, one.problem = State.BLOCKED, f"{one.run.start.method} failed, its start"  # type: ignore[union-attr]
                 display.changed(one)

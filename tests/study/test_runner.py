@@ -150,6 +150,21 @@ def test_a_method_with_nothing_to_search_for_has_no_trial(
     assert done and row["tuned"] == "" and len(launcher.folders) == 1
 
 
+def test_a_finished_run_does_not_need_its_start_again(
+    write_study: Write, tmp_path: Path, launcher: InThisProcess
+) -> None:
+    crt = {"start": {"method": "cross_entropy", "share": 0.5}}
+    carry_out(write_study(methods={"cross_entropy": None, "crt": crt}), tmp_path / "runs")
+    assert len(launcher.folders) == 3
+    done, _ = carry_out(
+        write_study(methods={"cross_entropy": None, "crt": crt, "weighted": None}), tmp_path / "runs"
+    )
+    assert done and len(launcher.folders) == 4
+    assert [row["method"] for row in rows_of(tmp_path / "study" / "study.yaml")] == [
+        *("cross_entropy", "crt", "weighted")
+    ]
+
+
 def test_two_studies_do_not_share_a_folder(write_study: Write, tmp_path: Path) -> None:
     import fcntl
 
