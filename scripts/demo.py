@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 console = Console()
 
 #: Method file of what README recommends.
-RECOMMENDED = "best"
+RECOMMENDED = "weighted"
 #: Threads of each of the two training processes; torchrun would take one.
 THREADS = str(max(1, (os.cpu_count() or 2) // 2))
 
