@@ -6,7 +6,7 @@ from oracle import random_coords
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pointseg.sparse import Grid, convolve, using_engine
-from pointseg.sparse.backends.fixed_shapes import ROWS, product_rows
+from pointseg.sparse.backends.fixed_shapes import ROWS, multiply_rows, product_rows
 
 
 class Products(TorchDispatchMode):
@@ -63,3 +63,16 @@ def test_rows_beyond_the_last_do_not_reach_the_gradient_of_the_weight():
         out = convolve(x, middle, kernel_map)
         (grad,) = torch.autograd.grad(out, middle, torch.ones_like(out))
     assert bool(grad[13].isnan().any()) and not bool(grad[0].isnan().any())
+
+
+@pytest.mark.parametrize("count", [48, 64, 100])
+def test_what_lies_behind_the_last_row_is_not_seen(count):
+    # 600 channels are no whole number of the blocks that oneDNN multiplies.
+    padded = product_rows(count, torch.bfloat16)
+    rows = torch.full((padded, 600), float("nan"), dtype=torch.bfloat16)
+    rows[:count] = torch.randn(count, 600)
+    weight = torch.randn(6, 600).bfloat16().T
+    out = torch.full((padded + 8, 6), float("nan"), dtype=torch.bfloat16)
+    expected = (rows[:count].float() @ weight.float()).bfloat16()
+    multiply_rows(rows, weight, out, 5, count)
+    torch.testing.assert_close(out[5 : 5 + count], expected, rtol=0.02, atol=0.2)

@@ -92,8 +92,13 @@ def visit(chromium: Any) -> Opener:
 def until(page: Any, condition: str) -> None:
     """Wait until an expression is true; the pages forbid what the browser's driver waits with."""
     for _ in range(PATIENCE_MS // 50):
-        if page.evaluate(condition):
-            return
+        try:
+            if page.evaluate(condition):
+                return
+        except Exception as error:
+            # A page that renews itself may do so in the middle of the question.
+            if "navigation" not in str(error):
+                raise
         page.wait_for_timeout(50)
     raise AssertionError(f"never true: {condition}; at {page.url}")
 

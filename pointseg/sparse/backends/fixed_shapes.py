@@ -27,16 +27,19 @@ def product_rows(count: int, dtype: torch.dtype) -> int:
 
 
 def multiply_rows(rows: Tensor, weight: Tensor, out: Tensor, first: int, count: int) -> None:
-    """out[first:first + count] = rows[:count] @ weight; rows of both beyond are read and written at will.
+    """out[first:first + count] = rows[:count] @ weight; rows of both beyond are overwritten.
 
     Args:
-        rows: (R, C_in) with ``product_rows(count)`` rows at least.
+        rows: (R, C_in) with ``product_rows(count)`` rows at least; those beyond ``count`` become zeros.
         weight: (C_in, C_out).
         out: (S, C_out) with ``first + product_rows(count)`` rows at least.
         first: where to write.
         count: how many rows are wanted.
     """
     padded = product_rows(count, rows.dtype)
+    # What lay there before may be NaN, and is read behind the last row: oneDNN multiplies the end of a row by
+    # blocks of channels, with zeros for those that the row has not.
+    rows[count:padded].zero_()
     torch.mm(rows[:padded], weight, out=out[first : first + padded])
 
 
