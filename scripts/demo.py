@@ -51,7 +51,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything")
     parser.add_argument("--scenes", type=int, default=64, help="number of generated scenes")
-    # The set on which sizes and learning rate were chosen, with cross entropy; those of the studies are others.
+    # The set on which sizes and learning rate were chosen, with cross entropy; the studies have others.
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--temper", type=float, default=0.7, help="0 = real long tail, 1 = balanced")
     parser.add_argument("--config", default="synthetic/demo")
