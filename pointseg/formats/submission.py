@@ -18,6 +18,18 @@ from pointseg.formats.submission_problems import Problem
 _FOREIGN_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x1f\x8b": "gzip"}
 
 
+def existing_zip(path: Path | str) -> Path:
+    """The path of a submission.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected the zip of a submission.")
+    return path
+
+
 @dataclass(frozen=True)
 class SubmissionCheck:
     """The outcome of checking an archive.

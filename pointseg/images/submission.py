@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from pointseg.core.image import ImageScene
 from pointseg.core.labels import LabelSpace
 from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, foreign_method, is_unsafe, write_archive
-from pointseg.formats.submission import SubmissionCheck, count_ids, foreign_archive
+from pointseg.formats.submission import SubmissionCheck, count_ids, existing_zip, foreign_archive
 from pointseg.formats.submission_problems import Findings
 
 #: kind -> (what is wrong, what to do), most fundamental first.
@@ -121,9 +121,7 @@ def check_image_submission(
     Raises:
         FileNotFoundError: if there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected the zip of a submission.")
+    path = existing_zip(path)
     findings = Findings(IMAGE_KINDS)
     counts: Counter[int] = Counter()
     num_read = 0

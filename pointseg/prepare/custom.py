@@ -40,10 +40,9 @@ from pointseg.prepare.preparation import (
     Outcome,
     Prepared,
     add_cluster_options,
-    cluster_options,
     default_workers,
     exit_code,
-    prepare,
+    prepare_as_asked,
 )
 from pointseg.scans.file import CloudFile, read_cloud_file
 from pointseg.scans.store import Store, StoreWriter, count_classes
@@ -346,15 +345,7 @@ def _prepare(options: argparse.Namespace, console: Console) -> int:
         label_name=options.label_name,
         unit=options.unit,
     )
-    outcome = prepare(
-        read,
-        jobs,
-        writer,
-        workers=options.workers,
-        overwrite=options.overwrite,
-        slurm=cluster_options(options),
-        console=console,
-    )
+    outcome = prepare_as_asked(options, read, jobs, writer, console)
     writer.finish(with_groups(table.label_space, writer.entries()))
     outcome.failures.update(planned.failures)
     outcome.remarks.update(planned.remarks)

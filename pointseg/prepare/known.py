@@ -16,9 +16,8 @@ from pointseg.prepare.preparation import (
     Job,
     Prepared,
     add_cluster_options,
-    cluster_options,
     default_workers,
-    prepare,
+    prepare_as_asked,
 )
 from pointseg.scans.store import Store, StoreWriter
 
@@ -66,15 +65,7 @@ def prepare_known(
         writer = StoreWriter(
             options.store, space, options={"source": space.name, "labels": space.name, **settings}
         )
-        outcome = prepare(
-            read,
-            jobs,
-            writer,
-            workers=options.workers,
-            overwrite=options.overwrite,
-            slurm=cluster_options(options),
-            console=console,
-        )
+        outcome = prepare_as_asked(options, read, jobs, writer, console)
         writer.finish(with_groups(space, writer.entries()))
     report_outcome(outcome, Store.open(options.store), console)
     return 1 if outcome.failures else 0

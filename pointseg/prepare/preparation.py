@@ -285,15 +285,29 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def cluster_options(options: argparse.Namespace) -> list[str] | None:
-    """What :func:`prepare` takes as ``slurm``.
+def prepare_as_asked(
+    options: argparse.Namespace,
+    read: Callable[[Job], Prepared],
+    jobs: Sequence[Job],
+    writer: StoreWriter,
+    console: Console,
+) -> Outcome:
+    """:func:`prepare` with the workers, the overwriting and the cluster that a command line asks for.
 
     Raises:
-        ValueError: for options of a cluster without ``--slurm``.
+        ValueError: for options of a cluster without ``--slurm``; and as there.
     """
     if options.slurm_option and not options.slurm:
         raise ValueError("--slurm-option is one of --slurm; give that too, or leave it out.")
-    return (options.slurm_option or []) if options.slurm else None
+    return prepare(
+        read,
+        jobs,
+        writer,
+        workers=options.workers,
+        overwrite=options.overwrite,
+        slurm=(options.slurm_option or []) if options.slurm else None,
+        console=console,
+    )
 
 
 def exit_code(script: str, run: Callable[[Console], int]) -> int:

@@ -40,10 +40,9 @@ from pointseg.prepare.preparation import (
     Outcome,
     Prepared,
     add_cluster_options,
-    cluster_options,
     default_workers,
     exit_code,
-    prepare,
+    prepare_as_asked,
 )
 from pointseg.scans.store import Store, StoreWriter
 
@@ -236,15 +235,7 @@ def _prepare(options: argparse.Namespace, console: Console) -> int:
         axis_align=options.axis_align,
         expected_vertices=shipped_vertex_counts() if options.strict_counts else {},
     )
-    outcome = prepare(
-        read,
-        jobs,
-        writer,
-        workers=options.workers,
-        overwrite=options.overwrite,
-        slurm=cluster_options(options),
-        console=console,
-    )
+    outcome = prepare_as_asked(options, read, jobs, writer, console)
     writer.finish()
     outcome.failures.update(planned.failures)
     store = Store.open(options.store)

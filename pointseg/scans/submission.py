@@ -24,7 +24,7 @@ from pointseg.formats.label_text import (
     parse_labels,
     parse_ranked,
 )
-from pointseg.formats.submission import SubmissionCheck, count_ids, foreign_archive
+from pointseg.formats.submission import SubmissionCheck, count_ids, existing_zip, foreign_archive
 from pointseg.formats.submission_problems import Findings
 from pointseg.scans.submission_kinds import KINDS, RANKED_KINDS
 from pointseg.scans.submission_lines import diagnose_line_counts
@@ -76,9 +76,7 @@ def check_submission(
     Raises:
         FileNotFoundError: if there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected the zip of a submission.")
+    path = existing_zip(path)
     findings = Findings(KINDS if ranks == 1 else RANKED_KINDS)
     found: dict[str, npt.NDArray[np.int64]] = {}
     try:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pointseg.core.labels import LabelSpace, id_counts
 from pointseg.formats.archive import BAD_ARCHIVE, BAD_MEMBER, foreign_method, is_unsafe, write_archive
 from pointseg.formats.id_diagnosis import diagnose_ids
-from pointseg.formats.submission import SubmissionCheck, foreign_archive
+from pointseg.formats.submission import SubmissionCheck, existing_zip, foreign_archive
 from pointseg.formats.submission_problems import Findings
 from pointseg.scans.submission_kinds import SWEEP_KINDS
 from pointseg.scans.sweep_layouts import SweepLayout
@@ -69,9 +69,7 @@ def check_sweeps(
     Raises:
         FileNotFoundError: if there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected the zip of a submission.")
+    path = existing_zip(path)
     findings = Findings(SWEEP_KINDS)
     # What `pointseg submit` has written lies there until it is checked.
     if not (name := path.name.removesuffix(".rejected")).endswith(".zip"):
