@@ -55,6 +55,20 @@ def test_every_instruction_set_agrees_with_plain_torch(instruction_set, kind, ch
         assert (a.double() - b).norm() <= b.norm() * (1e-13 if dtype == torch.float64 else 1e-6)
 
 
+@pytest.mark.parametrize("instruction_set", SETS)
+@pytest.mark.parametrize("extent", [15, 30, 200])
+def test_rows_in_many_blocks_close_together_far_apart_and_alone(instruction_set, extent):
+    """Neighbours that are read in one stretch, one by one, and taps under which nothing lies."""
+    grid = Grid(random_coords(3000, extent=extent, seed=3)).sorted()[0]
+    kernel_map = grid.kernel_map(grid, 3)
+    assert kernel_map.num_target > 2048
+    inputs = tensors(kernel_map, 20, 33, torch.float32)
+    got = results(NativeBackend(instruction_set), kernel_map, *inputs)
+    expected = results(ReferenceBackend(), kernel_map, *(t.double() for t in inputs))
+    for a, b in zip(got, expected, strict=True):
+        assert (a.double() - b).norm() <= b.norm() * 1e-6
+
+
 @pytest.mark.parametrize("channels", [(3, 8), (40, 600)])
 def test_results_do_not_depend_on_the_number_of_threads(channels):
     kernel_map = some_map("same", 2500)

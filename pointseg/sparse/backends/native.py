@@ -21,6 +21,10 @@ _KERNEL_TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}
 #: are quick: there blocks are larger, for longer runs of rows under one tap.
 _BLOCK_BYTES = {torch.float32: 128 * 1024, torch.float64: 128 * 1024, torch.bfloat16: 512 * 1024}
 _BLOCK_ROWS = 512
+#: From so many output rows on a weight is transposed once, not by each block of rows for itself.
+_TURNED_ROWS = 4 * _BLOCK_ROWS
+#: Rows of a register tile of the widest set.
+_TILE_ROWS = 8
 #: Units of work for each thread, so that the last ones finish together.
 _UNITS_PER_THREAD = 4
 
@@ -117,13 +121,15 @@ class NativeBackend:
         """x @ weight[tap], or for gradients x @ weight[tap].T, over the pairs of a map."""
         taps, rows_stride, columns = weight.shape
         c_in, c_out = (columns, rows_stride) if backwards else (rows_stride, columns)
-        tap_stride, k_stride, n_stride = rows_stride * columns, columns, 1
+        tap_stride, k_stride, n_stride = rows_stride * columns, c_out, 1
+        if backwards and x.dtype != torch.bfloat16 and kernel_map.num_target >= _TURNED_ROWS:
+            weight = weight.transpose(1, 2).contiguous()
+        elif backwards:
+            k_stride, n_stride = 1, c_in
         first = weight.data_ptr()
-        if backwards:
-            k_stride, n_stride = n_stride, k_stride
-            if kernel_map.mirrored:
-                first += (taps - 1) * tap_stride * weight.element_size()
-                tap_stride = -tap_stride
+        if backwards and kernel_map.mirrored:
+            first += (taps - 1) * tap_stride * weight.element_size()
+            tap_stride = -tap_stride
         if x.dtype == torch.bfloat16:
             packed = _packed(weight, first, (taps, c_in, c_out, tap_stride, k_stride, n_stride))
             first, tap_stride = packed.data_ptr(), packed.stride(0)
@@ -149,13 +155,18 @@ class NativeBackend:
         threads, number = torch.get_num_threads(), _KERNEL_TYPES[x.dtype]
         tile: int = native_library().pointseg_columns(self._set_of(x.dtype), number)
         stride = -(-c_out // tile) * tile
-        # In bfloat16 both sides are of whole tiles.
-        whole = tile if x.dtype == torch.bfloat16 else 1
-        dw = x.new_zeros(taps, -(-c_in // whole) * whole, stride, dtype=accumulation_type(x.dtype))
-        groups = _groups(kernel_map.starts, 2 * threads)
-        slices = min(-(-2 * threads // taps), c_in)
-        slice_channels = -(-c_in // (slices * whole)) * whole
+        if x.dtype == torch.bfloat16:
+            # Both sides are of whole tiles; units are groups of taps, as products of tiles want long rows.
+            whole, units, slices = tile, 2 * threads, -(-2 * threads // taps)
+            dw = x.new_zeros(taps, -(-c_in // whole) * whole, stride, dtype=torch.float32)
+        else:
+            # Slices of the inputs first: all taps of a slice share the rows that are copied for them.
+            whole, units = _TILE_ROWS, 2 * threads if threads > 1 else 1
+            slices = units
+            dw = x.new_empty(taps, c_in, stride)
+        slice_channels = -(-c_in // (min(slices, c_in) * whole)) * whole
         slices = -(-c_in // slice_channels)
+        groups = _groups(kernel_map.starts, units if x.dtype == torch.bfloat16 else -(-units // slices))
         failed = native_library().pointseg_weight(
             self._set_of(x.dtype), number, threads, x.data_ptr(), grad.data_ptr(), dw.data_ptr(),
             *_pairs(kernel_map),

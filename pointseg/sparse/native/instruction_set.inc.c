@@ -21,7 +21,7 @@
     default: break; \
     }
 
-/* Rows of a block for the gradient of the weight: one tap's rows of both sides stay in the nearest caches. */
+/* Rows of a block for the gradient of the weight: one panel of each side stays in the nearest cache. */
 #define POINTSEG_WEIGHT_BLOCK 256
 
 #define REAL float

@@ -27,8 +27,9 @@ typedef struct {
     atomic_int failed;
 } ConvolveJob;
 
-/* dw[tap] += sum over pairs of x[source]^T g[target]; dw is (taps, c_in, dw_stride) and zero, dw_stride a multiple
- * of the width of a register tile; in bfloat16 dw is float and c_in of it a multiple of 32. A unit of work is one slice of the input channels of one group of taps. */
+/* dw[tap] = sum over pairs of x[source]^T g[target]; dw is (taps, c_in, dw_stride), dw_stride a multiple of the width of a
+ * register tile; in bfloat16 dw is float and zero before, c_in of it a multiple of 32. A unit of work is one slice of the
+ * input channels of one group of taps. */
 typedef struct {
     const void *x, *g;
     void *dw;

@@ -138,24 +138,28 @@ static void NAME(convolve)(ConvolveJob *job)
     free(panel);
 }
 
-/* dw (R rows, two vectors wide) += xs^T gs, xs (count, R), gs (count, TILE_COLUMNS). */
+/* dw (R rows, two vectors wide) = or += xs^T gs over `count` pairs, whose values begin at xs[from] and gs[onto]. */
 static inline __attribute__((always_inline)) void NAME(outer)(
-    const int R, int64_t count, const REAL *xs, const REAL *gs, REAL *dw, int64_t dw_stride)
+    const int R, int64_t count, const REAL *xs, const uint32_t *from, const REAL *gs, const uint32_t *onto, int is_new,
+    REAL *dw, int64_t dw_stride)
 {
     NAME(Vector) sum[TILE_ROWS][2];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
         const NAME(Vector) *at = (const NAME(Vector) *)(dw + r * dw_stride);
-        sum[r][0] = at[0];
-        sum[r][1] = at[1];
+        sum[r][0] = is_new ? (NAME(Vector)){0} : at[0];
+        sum[r][1] = is_new ? (NAME(Vector)){0} : at[1];
     }
     for (int64_t i = 0; i < count; i++) {
-        const NAME(Vector) *b = (const NAME(Vector) *)(gs + i * TILE_COLUMNS);
+        const REAL *a = xs + from[i];
+        const NAME(Vector) *b = (const NAME(Vector) *)(gs + onto[i]);
+        /* One address for all R values: GCC would make one for each. */
+        __asm__("" : "+r"(a));
         NAME(Vector) b0 = b[0], b1 = b[1];
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
-            sum[r][0] += xs[i * R + r] * b0;
-            sum[r][1] += xs[i * R + r] * b1;
+            sum[r][0] += a[r] * b0;
+            sum[r][1] += a[r] * b1;
         }
     }
 #pragma GCC unroll 16
@@ -166,60 +170,69 @@ static inline __attribute__((always_inline)) void NAME(outer)(
     }
 }
 
-/* R columns of gathered rows, as (count, R). */
-static inline __attribute__((always_inline)) void NAME(gather)(
-    const int R, const REAL *from, int64_t channels, const int32_t *rows, int64_t count, REAL *to)
-{
-    for (int64_t i = 0; i < count; i++)
-        memcpy(to + i * R, from + rows[i] * channels, sizeof(REAL) * R);
-}
-
-static void NAME(gather_inputs)(
-    const REAL *from, int64_t channels, int64_t width, const int32_t *rows, int64_t count, REAL *to)
+/* `width` values of one row to panels of TILE_ROWS values (the last one may be narrower), each of `rows` rows. */
+static inline void NAME(spread_inputs)(const REAL *from, int64_t width, int64_t rows, int64_t row, REAL *to)
 {
     int64_t k = 0;
     for (; k + TILE_ROWS <= width; k += TILE_ROWS)
-        NAME(gather)(TILE_ROWS, from + k, channels, rows, count, to + k * count);
-#define REST(R) NAME(gather)(R, from + k, channels, rows, count, to + k * count)
-    POINTSEG_SWITCH_REST(width - k)
-#undef REST
+        memcpy(to + k * rows + row * TILE_ROWS, from + k, sizeof(REAL) * TILE_ROWS);
+    for (int64_t i = k; i < width; i++)
+        to[k * rows + row * TILE_ROWS + i - k] = from[i];
 }
 
-static void NAME(gather_gradients)(
-    const REAL *from, int64_t channels, const int32_t *rows, int64_t count, REAL *to)
+/* Rows of gradients as panels of TILE_COLUMNS columns, zeros beyond the last column. */
+static void NAME(spread_gradients)(const REAL *from, int64_t columns, int64_t rows, REAL *to)
 {
-    int64_t n = 0;
-    for (; n + TILE_COLUMNS <= channels; n += TILE_COLUMNS)
-        NAME(gather)(TILE_COLUMNS, from + n, channels, rows, count, to + n * count);
-    if (n == channels)
-        return;
-    to += n * count;
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t c = 0; c < TILE_COLUMNS; c++)
-            to[i * TILE_COLUMNS + c] = n + c < channels ? from[rows[i] * channels + n + c] : 0;
+    for (int64_t row = 0; row < rows; row++, from += columns) {
+        int64_t n = 0;
+        for (; n + TILE_COLUMNS <= columns; n += TILE_COLUMNS)
+            memcpy(to + n * rows + row * TILE_COLUMNS, from + n, sizeof(REAL) * TILE_COLUMNS);
+        if (n < columns)
+            for (int64_t c = 0; c < TILE_COLUMNS; c++)
+                to[n * rows + row * TILE_COLUMNS + c] = n + c < columns ? from[n + c] : 0;
+    }
 }
 
+/* The pairs of one tap in one block, and the first and the last row of the inputs that they read. */
+typedef struct {
+    int64_t begin, count, tap;
+    int32_t low, high;
+} NAME(Run);
+
+/* Sums of taps whose inputs lie in one stretch of panels: panels outside, taps inside, so that one panel of each side
+ * stays in the nearest cache for all of them. */
 static void NAME(products)(
-    int64_t count, const REAL *xs, int64_t width, const REAL *gs, REAL *dw, int64_t dw_stride)
+    const WeightJob *job, const NAME(Run) *runs, int64_t count, int64_t first, int64_t width, const REAL *xs,
+    int64_t x_rows, const uint32_t *from, const REAL *gs, int64_t g_rows, const uint32_t *onto, const uint8_t *is_old)
 {
-    for (int64_t n = 0; n < dw_stride; n += TILE_COLUMNS) {
+    for (int64_t n = 0; n < job->dw_stride; n += TILE_COLUMNS) {
         int64_t k = 0;
+#define OUTER(R) \
+    for (const NAME(Run) *run = runs; run < runs + count; run++) \
+        NAME(outer)(R, run->count, xs + k * x_rows, from + run->begin, gs + n * g_rows, onto + run->begin, \
+                    !is_old[run->tap], (REAL *)job->dw + (run->tap * job->c_in + first + k) * job->dw_stride + n, \
+                    job->dw_stride)
         for (; k + TILE_ROWS <= width; k += TILE_ROWS)
-            NAME(outer)(TILE_ROWS, count, xs + k * count, gs + n * count, dw + k * dw_stride + n, dw_stride);
-#define REST(R) NAME(outer)(R, count, xs + k * count, gs + n * count, dw + k * dw_stride + n, dw_stride)
+            OUTER(TILE_ROWS);
+#define REST(R) OUTER(R)
         POINTSEG_SWITCH_REST(width - k)
 #undef REST
+#undef OUTER
     }
 }
 
 static void NAME(weight)(WeightJob *job)
 {
-    /* A block has at most so many pairs of one tap as it has rows. */
-    const int64_t block = POINTSEG_WEIGHT_BLOCK;
-    REAL *xs = pointseg_buffer(sizeof(REAL) * job->c_in * block);
+    /* A block has at most so many pairs of one tap as it has rows; `most` rows of inputs fit the panels. */
+    const int64_t block = POINTSEG_WEIGHT_BLOCK, most = 2 * block;
+    REAL *xs = pointseg_buffer(sizeof(REAL) * (job->slice + TILE_ROWS - 1) * most);
     REAL *gs = pointseg_buffer(sizeof(REAL) * job->dw_stride * block);
-    int64_t *at = pointseg_buffer(sizeof(int64_t) * job->taps);
-    if (!xs || !gs || !at)
+    int64_t *next = pointseg_buffer(sizeof(int64_t) * job->taps);
+    NAME(Run) *runs = pointseg_buffer(sizeof(NAME(Run)) * job->taps);
+    uint32_t *from = pointseg_buffer(sizeof(uint32_t) * block * job->taps);
+    uint32_t *onto = pointseg_buffer(sizeof(uint32_t) * block * job->taps);
+    uint8_t *is_old = pointseg_buffer(job->taps);
+    if (!xs || !gs || !next || !runs || !from || !onto || !is_old)
         atomic_store(&job->failed, 1);
     while (!atomic_load(&job->failed)) {
         int64_t unit = atomic_fetch_add(&job->next, 1);
@@ -228,27 +241,80 @@ static void NAME(weight)(WeightJob *job)
         int64_t group = unit / job->slices, first = unit % job->slices * job->slice;
         int64_t width = first + job->slice < job->c_in ? job->slice : job->c_in - first;
         int64_t tap_begin = job->group_taps[group], tap_end = job->group_taps[group + 1];
+        const REAL *x = (const REAL *)job->x + first;
         for (int64_t tap = tap_begin; tap < tap_end; tap++)
-            at[tap] = job->starts[tap];
-        /* Blocks outside, taps inside: a block's rows are read from memory once for all taps of the group. */
-        for (int64_t row = 0; row < job->rows; row += block)
+            next[tap] = job->starts[tap];
+        memset(is_old, 0, job->taps);
+        /* Blocks outside, taps inside: a block's rows are read from memory once for all taps of the unit. */
+        for (int64_t row = 0; row < job->rows; row += block) {
+            int64_t rows = row + block < job->rows ? block : job->rows - row, count = 0, pairs = 0;
             for (int64_t tap = tap_begin; tap < tap_end; tap++) {
-                int64_t begin = at[tap], end = begin;
-                while (end < job->starts[tap + 1] && job->target[end] < row + block)
-                    end++;
-                at[tap] = end;
-                if (begin == end)
+                int64_t end = next[tap], begin = pairs;
+                int32_t low = INT32_MAX, high = -1;
+                for (; end < job->starts[tap + 1] && job->target[end] < row + block; end++, pairs++) {
+                    int32_t source = job->source[end];
+                    from[pairs] = (uint32_t)source;
+                    onto[pairs] = (uint32_t)((job->target[end] - row) * TILE_COLUMNS);
+                    low = source < low ? source : low;
+                    high = source > high ? source : high;
+                }
+                next[tap] = end;
+                if (begin == pairs)
                     continue;
-                const REAL *x = (const REAL *)job->x + first;
-                NAME(gather_inputs)(x, job->c_in, width, job->source + begin, end - begin, xs);
-                NAME(gather_gradients)(job->g, job->c_out, job->target + begin, end - begin, gs);
-                REAL *dw = (REAL *)job->dw + (tap * job->c_in + first) * job->dw_stride;
-                NAME(products)(end - begin, xs, width, gs, dw, job->dw_stride);
+                /* Sorted by the first row that is read. */
+                NAME(Run) run = {begin, pairs - begin, tap, low, high};
+                int64_t place = count++;
+                for (; place > 0 && runs[place - 1].low > low; place--)
+                    runs[place] = runs[place - 1];
+                runs[place] = run;
             }
+            if (!count)
+                continue;
+            NAME(spread_gradients)((const REAL *)job->g + row * job->c_out, job->c_out, rows, gs);
+            for (int64_t done = 0, last; done < count; done = last) {
+                int32_t low = runs[done].low, high = runs[done].high;
+                int64_t x_rows, shared = runs[done].count;
+                /* As many taps as share a stretch of rows that fits the panel. */
+                for (last = done + 1; last < count && runs[last].low <= high + block / 4; last++) {
+                    int32_t farthest = runs[last].high > high ? runs[last].high : high;
+                    if (farthest - low >= most)
+                        break;
+                    high = farthest;
+                    shared += runs[last].count;
+                }
+                x_rows = high - low + 1;
+                if (x_rows <= most && x_rows <= shared) {
+                    for (int64_t i = 0; i < x_rows; i++)
+                        NAME(spread_inputs)(x + (low + i) * job->c_in, width, x_rows, i, xs);
+                    for (int64_t r = done; r < last; r++)
+                        for (int64_t i = 0; i < runs[r].count; i++)
+                            from[runs[r].begin + i] = (from[runs[r].begin + i] - (uint32_t)low) * TILE_ROWS;
+                } else {
+                    /* Rows far from each other: each where it is needed. */
+                    x_rows = shared;
+                    for (int64_t r = done, i = 0; r < last; r++)
+                        for (uint32_t *at = from + runs[r].begin; at < from + runs[r].begin + runs[r].count; at++) {
+                            NAME(spread_inputs)(x + (int64_t)*at * job->c_in, width, x_rows, i, xs);
+                            *at = (uint32_t)(i++ * TILE_ROWS);
+                        }
+                }
+                NAME(products)(job, runs + done, last - done, first, width, xs, x_rows, from, gs, rows, onto, is_old);
+                for (int64_t r = done; r < last; r++)
+                    is_old[runs[r].tap] = 1;
+            }
+        }
+        for (int64_t tap = tap_begin; tap < tap_end; tap++)
+            if (!is_old[tap])
+                memset((REAL *)job->dw + (tap * job->c_in + first) * job->dw_stride, 0,
+                       sizeof(REAL) * width * job->dw_stride);
     }
     free(xs);
     free(gs);
-    free(at);
+    free(next);
+    free(runs);
+    free(from);
+    free(onto);
+    free(is_old);
 }
 
 #undef LANES
