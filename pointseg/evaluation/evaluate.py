@@ -199,8 +199,8 @@ def predict_store(
 
     How the store differs from what the run was trained on is said first.
 
-    With ``top`` from 2 on, a prediction has this many most probable classes of every row; with ``heads``, those
-    of further heads of the network too.
+    With ``top`` from 2 on, a prediction has this many most probable classes of every row; with ``heads``,
+    those of further heads of the network too.
     """
     options = run.experiment.evaluate
     console = Console(stderr=True)

@@ -80,8 +80,8 @@ class TrainedRun:
             raise ValueError(
                 f"{source.path} is prepared for label set {source.label_space.name!r}, the run was trained "
                 f"for {self.label_space.name!r}, with other classes: {reason}. Prepare the scenes with the "
-                "run's label set (label_space.json in its folder lists ids and names; `pointseg prepare custom"
-                " --classes` maps ids to others)."
+                "run's label set: label_space.json in its folder lists ids and names, and `pointseg prepare "
+                "custom --classes` maps ids to others."
             )
         return source
 
