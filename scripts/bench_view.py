@@ -25,10 +25,14 @@ from pointseg.core.durable import write_text
 from pointseg.core.labels import load_label_space
 from pointseg.core.prediction import ScenePrediction
 from pointseg.core.scene import Scene
-from pointseg.view.page import write_page
+from pointseg.view.page import Surroundings, write_page
+from pointseg.view.page_data import MAX_POINTS
+from pointseg.view.parts import Parts
 from pointseg.view.scene_view import SceneSummary, SceneView
 
 COUNTS = (100_000, 1_000_000)
+#: Of a scene with parts: the first picture, of its overview, and pictures once parts are there, seen closely.
+LARGE = 5_000_000
 REPEATS = 5
 FRAMES = 12
 SIZE = {"width": 1280, "height": 800}
@@ -88,7 +92,7 @@ def room(count: int) -> SceneView:
     return SceneView.of(scene, labels, ScenePrediction.ranked(scene.name, top, probability))
 
 
-def measure(browser: Any, page_file: Path) -> tuple[float, float]:
+def measure(browser: Any, page_file: Path, frames: int = FRAMES) -> tuple[float, float]:
     """Seconds to the first picture, and milliseconds of a picture after that, all points drawn."""
     page = browser.new_page(viewport=SIZE)
     began = time.perf_counter()
@@ -97,9 +101,35 @@ def measure(browser: Any, page_file: Path) -> tuple[float, float]:
         page.wait_for_timeout(5)
     page.evaluate(SETTLE)
     first = time.perf_counter() - began
-    frames = [page.evaluate(FRAME) for _ in range(FRAMES)]
+    times = [page.evaluate(FRAME) for _ in range(frames)]
     page.close()
-    return first, statistics.median(frames)
+    return first, statistics.median(times)
+
+
+def large_row(browser: Any, folder: Path) -> str:
+    """The row of a scene that its page does not hold whole: one visit, since it takes long."""
+    view = room(LARGE)
+    summary, cut = SceneSummary.of(view), Parts.of(view)
+    pages = {"large": cut.overview(summary, Surroundings(), "large")}
+    pages |= {f"large.part{number}": cut.part(number, summary) for number in range(len(cut.rows))}
+    for name, text in pages.items():
+        write_text(folder / f"{name}.html", text)
+    first, _ = measure(browser, folder / "large.html", frames=1)
+    page = browser.new_page(viewport=SIZE)
+    # From half a metre above the floor.
+    page.goto((folder / "large.html").as_uri() + "#view=-1.5,0.7,0.5,4,3,0")
+    began = time.perf_counter()
+    while not page.evaluate(f"Number(document.getElementById('shown')?.dataset.shown ?? 0) > {MAX_POINTS}"):
+        page.wait_for_timeout(20)
+    came = time.perf_counter() - began
+    page.wait_for_timeout(20_000)
+    shown = int(page.evaluate("document.getElementById('shown').dataset.shown"))
+    frame = statistics.median(page.evaluate(FRAME) for _ in range(FRAMES))
+    page.close()
+    whole, *pieces = [len(text) / 2**20 for text in pages.values()]
+    points = f"{LARGE:,}, seen closely: {shown:,} at rest, the first part after {came:.1f} s"
+    size = f"{whole:.1f} MiB and {len(pieces)} parts of {statistics.median(pieces):.1f} MiB"
+    return f"| {points} | {size} | {first:.2f} s | {frame:.0f} ms |"
 
 
 def table() -> str:
@@ -121,6 +151,7 @@ def table() -> str:
             first, frame = (statistics.median(column) for column in zip(*measured, strict=True))
             size = file.stat().st_size / 2**20
             lines.append(f"| {count:,} | {size:.1f} MiB | {first:.2f} s | {frame:.0f} ms |")
+        lines.append(large_row(browser, Path(folder)))
         version = browser.version
         browser.close()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pointseg.core.rows import IGNORE, Branch
+from pointseg.core.rows import IGNORE, MAIN, Branch
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,10 @@ class Prediction:
         """Class scores before softmax."""
         return self.branches[0].logits
 
+    def of_head(self, name: str) -> Prediction:
+        """That of one of the network's heads."""
+        return self if name == MAIN else self.others[name]
+
     def full_features(self) -> Tensor:
         """(M, D) features laid out as the batch; of images that is much larger than what the network made."""
         return self.features if self.map is None else self.map.enlarged(self.features)
@@ -114,6 +118,7 @@ class ScenePrediction:
         confidence: (P,) float32 its probability, averaged over the test-time views.
         top_index: (P, n) int64 the n most probable classes, the first one first; None unless asked for.
         top_probability: (P, n) float32 their probabilities.
+        others: predictions of further heads of the network, by name, where they were asked for.
     """
 
     name: str
@@ -121,6 +126,7 @@ class ScenePrediction:
     confidence: npt.NDArray[np.float32]
     top_index: npt.NDArray[np.int64] | None = None
     top_probability: npt.NDArray[np.float32] | None = None
+    others: Mapping[str, ScenePrediction] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"ScenePrediction({self.name!r}, {len(self.train_index)} vertices)"
@@ -144,6 +150,12 @@ class ScenePrediction:
         if index.shape[1] < 2:
             return cls(name, first, confidence)
         return cls(name, first, confidence, index, probability)
+
+    @classmethod
+    def of_heads(cls, heads: Mapping[str, ScenePrediction]) -> ScenePrediction:
+        """That of the main head, which holds those of the others."""
+        others = {name: found for name, found in heads.items() if name != MAIN}
+        return replace(heads[MAIN], others=others) if others else heads[MAIN]
 
 
 def most_probable(probabilities: Tensor, count: int) -> tuple[Tensor, Tensor]:

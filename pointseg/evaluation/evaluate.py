@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +31,6 @@ from pointseg.evaluation.ranked import RankedConfusion
 from pointseg.evaluation.report import Report, print_report
 from pointseg.formats.label_text import write_labels
 from pointseg.models.precision import Amp
-from pointseg.models.segmenter import HeadView
 from pointseg.prediction.predict import check_views, predict_scenes
 from pointseg.runs.checkpoint import TrainedRun, load_run
 
@@ -152,21 +151,20 @@ def evaluate(
     several = False
     watch = CollapseWatch(run.segmenter, run.label_space, run.device)
     with watch.watching():
-        for scene, prediction in predict_store(run, store, labelled, views=views, top=top):
+        for scene, prediction in predict_store(
+            run, store, labelled, views=views, top=top, heads=tuple(derived)
+        ):
             assert scene.raw_label is not None
             truth = run.label_space.encode(scene.raw_label)
             confusion.update(truth, prediction.train_index)
+            for head, labels in derived.items():
+                others[head].update(labels.encode(scene.raw_label), prediction.others[head].train_index)
             if scene.further_label is not None and prediction.top_index is not None:
                 several = True
                 further = run.label_space.encode(scene.further_label)
                 ranked.update(np.column_stack([truth, further]), prediction.top_index)
             if save_text is not None:
                 _save_text(Path(save_text), run, scene, prediction)
-    for head, labels in derived.items():
-        of_head = replace(run, segmenter=HeadView(run.segmenter, head))  # type: ignore[arg-type]
-        for scene, prediction in predict_store(of_head, store, labelled, views=views):
-            assert scene.raw_label is not None
-            others[head].update(labels.encode(scene.raw_label), prediction.train_index)
     report = Report.from_confusion(confusion, run.label_space)
     unlabelled = tuple(name for name in names if name not in set(labelled))
     reports = {head: Report.from_confusion(others[head], labels.space) for head, labels in derived.items()}
@@ -189,13 +187,20 @@ def evaluate(
 
 
 def predict_store(
-    run: TrainedRun, store: Source, names: Sequence[str], *, views: int | None = None, top: int = 1
+    run: TrainedRun,
+    store: Source,
+    names: Sequence[str],
+    *,
+    views: int | None = None,
+    top: int = 1,
+    heads: Sequence[str] = (),
 ) -> Iterator[tuple[Member, ScenePrediction]]:
     """Each scene of a store with its prediction, under a progress bar with the time left.
 
     How the store differs from what the run was trained on is said first.
 
-    With ``top`` from 2 on, a prediction has this many most probable classes of every row.
+    With ``top`` from 2 on, a prediction has this many most probable classes of every row; with ``heads``,
+    those of further heads of the network too.
     """
     options = run.experiment.evaluate
     console = Console(stderr=True)
@@ -224,6 +229,7 @@ def predict_store(
                 views=views or options.views,
                 max_tile_points=options.max_tile_points,
                 top=top,
+                heads=heads,
             )
             yield scene, next(predicted)
 

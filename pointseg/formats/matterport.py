@@ -56,7 +56,8 @@ class CategoryTable:
 def read_categories(file: Path, num_classes: int) -> CategoryTable:
     """The first K different names of column ``nyuClass`` in file order, which is by frequency, roughly.
 
-    So OpenScene makes its 40, 80 and 160 classes; the first 86 names of its list of 160 were compared.
+    So OpenScene makes its 40, 80 and 160 classes; all names of its list of 160
+    (``dataset/label_constants.py``) were compared with those that its table gives here, in order.
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -10,8 +10,10 @@
 
 Source: the release's own toolkit, https://github.com/scannetpp/scannetpp: ``common/scene_release.py``
 (files), ``semantic/transforms/mesh.py`` (labels of a vertex), ``semantic/eval`` and ``semantic/utils``
-(score, format of predictions). Names of the split lists and the reading of map_benchmark.csv: Pointcept's
-preparation, since the toolkit's module for that is not among the files that could be read.
+(score, format of predictions). Reading of map_benchmark.csv: Pointcept's preparation
+(``preprocess_scannetpp.py``), since the toolkit's module for that is not among the files that could be read.
+The lists are those of ScanNet++ v2, whose semantic test list is ``sem_test.txt`` (not ``nvs_sem_test.txt``):
+Pointcept and several other public readers of the release open it under that name.
 """
 
 from __future__ import annotations

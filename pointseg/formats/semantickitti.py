@@ -2,7 +2,8 @@
 
 Source: the release's own tools, https://github.com/PRBonn/semantic-kitti-api: ``config/semantic-kitti.yaml``
 (learning_map and its inverse, split) and README.md (layout). Sweeps of the test split: those of KITTI
-odometry, 20,351 in all.
+odometry, 921, 1061, 3281, 631, 1901, 1731, 491, 1801, 4981, 831 and 2721 in sequences 11 to 21, together the
+20,351 of the paper (Behley et al. 2019).
 """
 
 from __future__ import annotations

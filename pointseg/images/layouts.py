@@ -285,6 +285,6 @@ LAYOUTS: dict[LayoutName, Layout] = {
     "nyu40": Layout(
         _split_folders({"train": "train", "val": "val"}, "*/images", "*/labels"),
         shipped_classes("nyu40_classes", "nyu40id", unlabelled=0),
-        hint="data_prep/nyu40.py writes this folder from nyu_depth_v2_labeled.mat.",
+        hint="`pointseg prepare nyu40` writes this folder from nyu_depth_v2_labeled.mat.",
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from pointseg.core.image import ImageScene
 from pointseg.core.prediction import ScenePrediction, most_probable
+from pointseg.core.rows import MAIN
 
 if TYPE_CHECKING:
     from pointseg.images.pipeline import ImagePipeline
@@ -16,7 +18,13 @@ if TYPE_CHECKING:
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module, pipeline: ImagePipeline, image: ImageScene, *, views: int, top: int = 1
+    network: nn.Module,
+    pipeline: ImagePipeline,
+    image: ImageScene,
+    *,
+    views: int,
+    top: int = 1,
+    heads: Sequence[str] = (),
 ) -> ScenePrediction:
     """Class and confidence of every pixel, in reading order.
 
@@ -26,14 +34,19 @@ def predict(
         image: the image.
         views: test-time views whose probabilities are summed pixel by pixel.
         top: from 2 on, this many most probable classes of every pixel are given too.
+        heads: further heads of the network whose predictions are wanted in ``others``.
     """
-    total: Tensor | None = None
+    totals: dict[str, Tensor] = {}
     uploaded = pipeline.upload(image)
     for view in range(views):
         batch = pipeline.view_batch(uploaded, view)
-        probabilities = network(batch).logits.float().softmax(dim=1)
-        pixels = pipeline.to_pixels(probabilities, batch, image, view)
-        total = pixels if total is None else total.add_(pixels)
-    assert total is not None
-    best, winner = most_probable(total.flatten(1).T, top)
-    return ScenePrediction.ranked(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())
+        prediction = network(batch)
+        for head in (MAIN, *heads):
+            probabilities = prediction.of_head(head).logits.float().softmax(dim=1)
+            pixels = pipeline.to_pixels(probabilities, batch, image, view)
+            totals[head] = totals[head].add_(pixels) if head in totals else pixels
+    found = {}
+    for head, total in totals.items():
+        best, winner = most_probable(total.flatten(1).T, top if head == MAIN else 1)
+        found[head] = ScenePrediction.ranked(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())
+    return ScenePrediction.of_heads(found)

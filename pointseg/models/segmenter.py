@@ -181,20 +181,3 @@ class Segmenter(nn.Module):
         parameters = list(self.backbone.parameters()) if self.training else []
         frozen = bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
         return torch.no_grad() if frozen else nullcontext()
-
-
-class HeadView(nn.Module):
-    """A segmenter as one of its heads sees the world: that head's prediction is the main one.
-
-    Args:
-        segmenter: a network.
-        head: name of one of its heads.
-    """
-
-    def __init__(self, segmenter: nn.Module, head: str) -> None:
-        super().__init__()
-        self.segmenter, self.head = segmenter, head
-
-    def forward(self, batch: Batch) -> Prediction:
-        prediction: Prediction = self.segmenter(batch)
-        return prediction if self.head == MAIN else prediction.others[self.head]

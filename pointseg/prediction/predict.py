@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ def predict_scenes(
     views: int = 1,
     max_tile_points: int | None = None,
     top: int = 1,
+    heads: Sequence[str] = (),
 ) -> Iterator[ScenePrediction]:
     """Predict every vertex of every scene in file order, or every pixel of every image in reading order.
 
@@ -42,6 +43,8 @@ def predict_scenes(
         max_tile_points: scans with more vertices are cut into tiles of at most this many vertices, context
             included; None never cuts.
         top: from 2 on, each prediction also has this many most probable classes.
+        heads: further heads of the network whose predictions are wanted in ``others``; the network runs once
+            for all.
 
     Raises:
         ValueError: if ``views`` or ``max_tile_points`` is out of range, or for a scene that the pipeline
@@ -53,7 +56,7 @@ def predict_scenes(
     for scene in scenes:
         with evaluation_mode(segmenter):
             prediction = pipeline.predict(
-                segmenter, scene, views=views, max_tile_points=max_tile_points, top=top
+                segmenter, scene, views=views, max_tile_points=max_tile_points, top=top, heads=heads
             )
         yield prediction
 

@@ -87,7 +87,7 @@ def store_problems(store: Store) -> dict[str, list[str]]:
     scenes = store.path / SCENES
     for folder in sorted(scenes.iterdir()) if scenes.is_dir() else []:
         if folder.name not in store.entries:
-            problems[folder.name] = ["not in the manifest; run data_prep again to take it in"]
+            problems[folder.name] = ["not in the manifest; run `pointseg prepare` again to take it in"]
     return {name: found for name, found in problems.items() if found}
 
 

@@ -76,11 +76,12 @@ class TrainedRun:
         """
         data = self.experiment.data
         source = (data if path is None else changed(data, path=path)).open()
-        if _classes(source.label_space) != _classes(self.label_space):
+        if reason := _foreign(source.label_space, self.label_space):
             raise ValueError(
                 f"{source.path} is prepared for label set {source.label_space.name!r}, the run was trained "
-                f"for {self.label_space.name!r}, with other classes. Prepare the scenes with the run's label "
-                "set."
+                f"for {self.label_space.name!r}, with other classes: {reason}. Prepare the scenes with the "
+                "run's label set: label_space.json in its folder lists ids and names, and `pointseg prepare "
+                "custom --classes` maps ids to others."
             )
         return source
 
@@ -93,9 +94,28 @@ class TrainedRun:
         return [] if self.origin is None else self.origin.doubts_about_file(member)
 
 
-def _classes(label_space: LabelSpace) -> tuple[Any, ...]:
-    """What ids mean; groups follow from counts and may differ between data sets of the same classes."""
-    return label_space.raw_ids, label_space.names, label_space.unlabelled_raw_id
+def _foreign(data: LabelSpace, run: LabelSpace) -> str | None:
+    """Why ids of the data are not those of the run; None where each means the same to both.
+
+    Rows are compared by raw id, so the order of the classes is free, and data need not have all of them. A
+    class that the run does not know would be left out of every number without a word.
+    """
+    known = dict(zip(run.raw_ids, run.names, strict=True))
+    here = dict(zip(data.raw_ids, data.names, strict=True))
+    unknown = [f"{raw_id} {name!r}" for raw_id, name in here.items() if raw_id not in known]
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        return f"the run does not know {', '.join(unknown[:3])}{more}"
+    for raw_id, name in here.items():
+        if name.casefold() != known[raw_id].casefold():
+            return f"{raw_id} is {name!r} there and {known[raw_id]!r} in the run"
+    if data.unlabelled_raw_id in known:
+        return (
+            f"{data.unlabelled_raw_id} is unlabelled there and {known[data.unlabelled_raw_id]!r} in the run"
+        )
+    if run.unlabelled_raw_id in here:
+        return f"{run.unlabelled_raw_id} is {here[run.unlabelled_raw_id]!r} there and unlabelled in the run"
+    return None
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

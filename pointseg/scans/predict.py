@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.core.prediction import ScenePrediction, most_probable
+from pointseg.core.rows import MAIN
 from pointseg.core.scene import Scene
 from pointseg.scans.tiles import select_vertices, split_into_tiles
 
@@ -31,6 +33,7 @@ def predict(
     views: int,
     max_tile_points: int | None,
     top: int = 1,
+    heads: Sequence[str] = (),
 ) -> ScenePrediction:
     """Class and confidence of every vertex, in file order.
 
@@ -41,46 +44,56 @@ def predict(
         views: test-time views whose probabilities are summed vertex by vertex.
         max_tile_points: a scene with more vertices is cut into tiles of at most this many, context included.
         top: from 2 on, this many most probable classes of every vertex are given too.
+        heads: further heads of the network whose predictions are wanted in ``others``.
 
     Raises:
         ValueError: for a scene that the pipeline refuses.
     """
-    index: npt.NDArray[np.int64] | None = None
-    probability: npt.NDArray[np.float32] | None = None
+    ranks = {MAIN: top} | dict.fromkeys(heads, 1)
+    index: dict[str, npt.NDArray[np.int64]] = {}
+    probability: dict[str, npt.NDArray[np.float32]] = {}
     margin_m = CONTEXT_VOXELS * pipeline.voxel_size_m
     for tile in split_into_tiles(scene.xyz_m, max_tile_points, margin_m):
         part = scene if tile.is_whole else select_vertices(scene, tile.vertices)
-        values, classes = _predict_vertices(network, pipeline, part, views, top)
-        if index is None or probability is None:
-            index = np.empty((scene.num_vertices, classes.shape[1]), dtype=np.int64)
-            probability = np.empty(index.shape, dtype=np.float32)
-        index[tile.core] = classes[: tile.num_core].cpu().numpy()
-        probability[tile.core] = values[: tile.num_core].cpu().numpy()
-    if index is None or probability is None:
-        index, probability = np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)
-    return ScenePrediction.ranked(scene.name, index, probability)
+        predicted = _predict_vertices(network, pipeline, part, views, ranks)
+        for head, (values, classes) in predicted.items():
+            if head not in index:
+                index[head] = np.empty((scene.num_vertices, classes.shape[1]), dtype=np.int64)
+                probability[head] = np.empty(index[head].shape, dtype=np.float32)
+            index[head][tile.core] = classes[: tile.num_core].cpu().numpy()
+            probability[head][tile.core] = values[: tile.num_core].cpu().numpy()
+    nothing = np.empty((0, 1), np.int64), np.empty((0, 1), np.float32)
+    found = {head: (index[head], probability[head]) if index else nothing for head in ranks}
+    return ScenePrediction.of_heads(
+        {head: ScenePrediction.ranked(scene.name, *ranked) for head, ranked in found.items()}
+    )
 
 
 def _predict_vertices(
-    network: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int, top: int
-) -> tuple[Tensor, Tensor]:
-    """(P, top) mean probabilities over the views and train indices of the most probable classes."""
-    total: Tensor | None = None
+    network: nn.Module, pipeline: ScenePipeline, scene: Scene, views: int, ranks: Mapping[str, int]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Of each head, (P, rank) mean probabilities over the views and indices of the most probable classes."""
+    totals: dict[str, Tensor] = {}
+    found: dict[str, tuple[Tensor, Tensor]] = {}
     cloud = pipeline.upload(scene)
     for view in range(views):
         batch = pipeline.view_batch([cloud], view)
         assert batch.inverse is not None
-        # In float32 whatever the network computes in: in bfloat16, of three digits, classes would tie.
-        probabilities = network(batch).logits.float().softmax(dim=1)
-        if views == 1:
-            best, winner = most_probable(probabilities, top)
-            return best[batch.inverse], winner[batch.inverse]
-        if total is None:
-            total = probabilities.new_zeros(scene.num_vertices, probabilities.shape[1])
-        # Voxels of different views do not coincide; vertices do.
-        for start in range(0, scene.num_vertices, GATHER_ROWS):
-            rows = slice(start, start + GATHER_ROWS)
-            total[rows] += probabilities[batch.inverse[rows]]
-    assert total is not None
-    best, winner = most_probable(total, top)
-    return best / views, winner
+        prediction = network(batch)
+        for head, rank in ranks.items():
+            # In float32 whatever the network computes in: in bfloat16, of three digits, classes would tie.
+            probabilities = prediction.of_head(head).logits.float().softmax(dim=1)
+            if views == 1:
+                best, winner = most_probable(probabilities, rank)
+                found[head] = best[batch.inverse], winner[batch.inverse]
+                continue
+            if head not in totals:
+                totals[head] = probabilities.new_zeros(scene.num_vertices, probabilities.shape[1])
+            # Voxels of different views do not coincide; vertices do.
+            for start in range(0, scene.num_vertices, GATHER_ROWS):
+                rows = slice(start, start + GATHER_ROWS)
+                totals[head][rows] += probabilities[batch.inverse[rows]]
+    for head, total in totals.items():
+        best, winner = most_probable(total, ranks[head])
+        found[head] = best / views, winner
+    return found

@@ -52,7 +52,7 @@ class Store(Source):
         manifest = read_manifest(path)
         if not manifest["complete"]:
             raise ValueError(
-                f"{path}: its preparation was stopped before the end. Run the same data_prep command again; "
+                f"{path}: its preparation was stopped before the end. Run the same `pointseg prepare` again; "
                 "it continues where it stopped."
             )
         return cls(
@@ -95,13 +95,13 @@ class Store(Source):
                     raise ValueError("it holds no rows")
             except BAD_ARRAY as error:
                 raise ValueError(
-                    f"{file}: cannot be read ({error}). Delete {folder} and run data_prep again."
+                    f"{file}: cannot be read ({error}). Delete {folder} and run `pointseg prepare` again."
                 ) from None
             rows, kind = len(arrays[array]), arrays[array].dtype
             if kind != ARRAYS[array] or rows != entry["num_vertices"]:
                 raise ValueError(
                     f"{file}: expected {entry['num_vertices']} rows of {ARRAYS[array]}; got {rows} of "
-                    f"{kind}. Delete {folder} and run data_prep again."
+                    f"{kind}. Delete {folder} and run `pointseg prepare` again."
                 )
             if verify:
                 _verify(file, entry["files"][array]["sha256"])
@@ -137,11 +137,11 @@ def _verify(file: Path, sha256: str) -> None:
         found = sha256_of(file)
     except OSError as error:
         raise ValueError(
-            f"{file}: cannot be read ({error}). Delete {file.parent} and run data_prep again."
+            f"{file}: cannot be read ({error}). Delete {file.parent} and run `pointseg prepare` again."
         ) from None
     if found != sha256:
         raise ValueError(
             f"{file}: its content is not what was written: a damaged disk, a copy that was cut, or an "
-            f"edit. Delete {file.parent} and run data_prep again."
+            f"edit. Delete {file.parent} and run `pointseg prepare` again."
         )
     _VERIFIED.add(key)

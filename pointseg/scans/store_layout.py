@@ -45,7 +45,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     file = path / MANIFEST
     if not file.is_file():
-        raise FileNotFoundError(f"{path}: no store here ({MANIFEST} is missing). data_prep/*.py make stores.")
+        raise FileNotFoundError(
+            f"{path}: no store here ({MANIFEST} is missing). `pointseg prepare` makes stores."
+        )
     content = file.read_bytes()
     try:
         manifest: dict[str, Any] = parse_json(file, content)
@@ -70,7 +72,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     is_sealed = check_seal(file, content)
     missing = {"label_space", "options", "scenes", "complete"} - set(manifest)
     if missing:
-        raise ValueError(f"{file}: incomplete manifest, {sorted(missing)} missing; run data_prep again.")
+        raise ValueError(
+            f"{file}: incomplete manifest, {sorted(missing)} missing; run `pointseg prepare` again."
+        )
     if not is_sealed:
         _check_manifest(file, manifest)
     return manifest

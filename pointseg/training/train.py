@@ -249,8 +249,8 @@ def _read(
             raise ValueError(
                 f"{state.skipped} steps gave a loss or gradient that is not finite, more than "
                 f"train.max_bad_batches = {job.experiment.train.max_bad_batches}; the latest scenes were "
-                f"{', '.join(step_report.skipped)}. Check them with data_prep/check.py, lower optimizer.lr, "
-                "or set train.clip_norm."
+                f"{', '.join(step_report.skipped)}. Check them with `pointseg prepare check`, lower "
+                "optimizer.lr, or set train.clip_norm."
             )
 
 

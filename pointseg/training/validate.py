@@ -20,7 +20,6 @@ from pointseg.evaluation.collapse_watch import CollapseWatch
 from pointseg.evaluation.confusion import Confusion
 from pointseg.evaluation.report import Report
 from pointseg.experiment import EvaluateConfig
-from pointseg.models.segmenter import HeadView
 from pointseg.prediction.predict import predict_scenes
 
 
@@ -81,21 +80,19 @@ def validate(
         scene = store.load(name)
         assert scene.raw_label is not None
         predicted = predict_scenes(
-            network, pipeline, [scene], views=options.views, max_tile_points=options.max_tile_points
+            network,
+            pipeline,
+            [scene],
+            views=options.views,
+            max_tile_points=options.max_tile_points,
+            heads=tuple(derived or {}),
         )
         with watch.watching():
             prediction = next(predicted)
         confusion.update(space.encode(scene.raw_label), prediction.train_index)
         on_prediction(scene, prediction)
         for head, labels in (derived or {}).items():
-            predicted = predict_scenes(
-                HeadView(network, head),
-                pipeline,
-                [scene],
-                views=options.views,
-                max_tile_points=options.max_tile_points,
-            )
-            others[head].update(labels.encode(scene.raw_label), next(predicted).train_index)
+            others[head].update(labels.encode(scene.raw_label), prediction.others[head].train_index)
     if processes.any(should_stop())[0]:
         return None
     return Validation(

@@ -13,16 +13,18 @@ from typing import Any
 
 from pointseg.core.durable import write_text
 from pointseg.core.labels import resource_path
-from pointseg.view.page_data import MAX_POINTS, page_data
+from pointseg.view.page_data import MAX_POINTS, Box, page_data
 from pointseg.view.picture import with_normals
 from pointseg.view.scene_view import SceneSummary, SceneView
 
 #: Joined in this order into one script.
 SCRIPTS = (
     *("data.js", "colors.js", "link.js", "orbit.js", "renderer.js", "flat.js"),
-    *("legend.js", "picking.js", "main.js"),
+    *("legend.js", "picking.js", "parts.js", "main.js"),
 )
 STYLES = ("base.css", "page.css")
+#: What a page with parts may load: frames from beside it, over HTTP or from a disk.
+PARTS_POLICY = "frame-src 'self' file:"
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,32 @@ def page_of(view: SceneView, summary: SceneSummary, around: Surroundings | None 
     return page(view, summary, around)
 
 
-def page(view: SceneView, summary: SceneSummary, around: Surroundings | None = None) -> str:
-    """The page as text; ``view`` has normals where it is one of points in space."""
+def page(
+    view: SceneView,
+    summary: SceneSummary,
+    around: Surroundings | None = None,
+    *,
+    box: Box | None = None,
+    parts: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The page as text; ``view`` has normals where it is one of points in space.
+
+    With ``parts`` it is the overview of a large scene, see :mod:`pointseg.view.parts`, in the ``box`` of all.
+    """
     around = around or Surroundings()
-    facts, points = page_data(view, summary)
+    facts, points = page_data(view, summary, box)
     facts |= {"run": around.run, "links": [dict(link) for link in around.links], "learned": around.learned}
+    facts["parts"] = [dict(part) for part in parts]
     filled = {
         "title": f"{view.scene.name} · pointseg",
         "facts": json_in_html(facts),
         "points": points,
     }
+    policy = [PARTS_POLICY] if parts else []
     if around.learned is None:
-        return assemble("page.html", STYLES, SCRIPTS, filled)
-    return assemble("page.html", STYLES, (*SCRIPTS, "watch.js"), filled, "connect-src 'self'")
+        return assemble("page.html", STYLES, SCRIPTS, filled, "; ".join(policy))
+    policy.append("connect-src 'self'")
+    return assemble("page.html", STYLES, (*SCRIPTS, "watch.js"), filled, "; ".join(policy))
 
 
 def assemble(

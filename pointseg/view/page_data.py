@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,17 +32,38 @@ NO_LID_M = 1e9
 KINDS = {"uint8": "u8", "int8": "i8", "uint16": "u16", "uint32": "u32"}
 
 
-def page_data(view: SceneView, summary: SceneSummary) -> tuple[dict[str, Any], str]:
+@dataclass(frozen=True)
+class Box:
+    """Where positions lie, which are rounded to 65,535th parts of it.
+
+    Args:
+        origin: (3,) float64 lowest corner, metres.
+        extent: longest side, metres, by which all three axes are scaled alike.
+    """
+
+    origin: npt.NDArray[np.float64]
+    extent: float
+
+    @classmethod
+    def of(cls, xyz_m: npt.NDArray[np.floating[Any]]) -> Box:
+        """That of (P, 3) points."""
+        low, high = (np.asarray(side, dtype=np.float64) for side in (xyz_m.min(axis=0), xyz_m.max(axis=0)))
+        return cls(low, max(float((high - low).max()), 1e-3))
+
+
+def page_data(view: SceneView, summary: SceneSummary, box: Box | None = None) -> tuple[dict[str, Any], str]:
     """Facts of the page, and its points in base64.
 
     Args:
         view: the scene, with normals where it is one of points in space.
         summary: numbers of the whole scene, of which the view may be a choice.
+        box: of the whole scene; that of the view if None.
     """
     facts = _facts(view, summary)
     if view.scene.picture_size is None:
-        arrays = _in_space(view)
-        facts |= _space_facts(view)
+        box = box or Box.of(np.asarray(view.scan.xyz_m))
+        arrays = _in_space(view, box)
+        facts |= _space_facts(view, box)
     else:
         view, flat = _shrunk(view)
         arrays = {}
@@ -55,13 +77,12 @@ def page_data(view: SceneView, summary: SceneSummary) -> tuple[dict[str, Any], s
     return {**facts, "count": view.num_vertices, "blocks": blocks}, points
 
 
-def _in_space(view: SceneView) -> dict[str, npt.NDArray[Any]]:
+def _in_space(view: SceneView, box: Box) -> dict[str, npt.NDArray[Any]]:
     """Places and normals, in the compact types that the page reads."""
     xyz = np.asarray(view.scan.xyz_m, dtype=np.float64)
-    origin, extent = _box(xyz)
     assert view.scan.normal is not None
     arrays: dict[str, npt.NDArray[Any]] = {
-        "position": np.rint((xyz - origin) / extent * 65_535).astype(np.uint16),
+        "position": np.rint((xyz - box.origin) / box.extent * 65_535).astype(np.uint16),
         "normal": np.rint(np.clip(view.scan.normal, -1, 1) * 127).astype(np.int8),
     }
     if view.vertex is not None:
@@ -103,11 +124,6 @@ def _shrunk(view: SceneView) -> tuple[SceneView, dict[str, Any]]:
     rows = np.arange(height * width).reshape(height, width)[::step, ::step]
     facts = {"picture": list(rows.shape), "step": step, "fullWidth": width}
     return (view if step == 1 else view.sampled_pixels(rows)), facts
-
-
-def _box(xyz: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
-    """Lowest corner, and the longest side, by which all three axes are scaled alike."""
-    return xyz.min(axis=0), max(float(np.ptp(xyz, axis=0).max()), 1e-3)
 
 
 def _pack(arrays: dict[str, npt.NDArray[Any]]) -> tuple[list[dict[str, Any]], str]:
@@ -162,18 +178,17 @@ def _facts(view: SceneView, summary: SceneSummary) -> dict[str, Any]:
     }
 
 
-def _space_facts(view: SceneView) -> dict[str, Any]:
+def _space_facts(view: SceneView, box: Box) -> dict[str, Any]:
     """Where the points are, and from where they are looked at first."""
     xyz = np.asarray(view.scan.xyz_m)
-    origin, extent = _box(xyz.astype(np.float64))
     camera = aim_camera(view)
     assert view.scan.normal is not None
     can_cull = are_oriented(xyz, view.scan.normal)
     open_m = xyz[faces_camera(xyz, view.scan.normal, camera.eye)] if can_cull else xyz
     lid_m = ceiling_height_m(open_m)
     return {
-        "origin": origin.tolist(),
-        "extent": extent,
+        "origin": box.origin.tolist(),
+        "extent": box.extent,
         # One size for all points: that at which sparse places close too.
         "radius": float(np.percentile(disc_radius_m(xyz), 85)),
         "canCull": can_cull,

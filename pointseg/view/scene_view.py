@@ -127,9 +127,11 @@ class SceneView:
             return np.asarray(self.scene.rgb)
         z = np.asarray(self.scan.xyz_m[:, 2], dtype=np.float64)
         low, high = np.percentile(z, (1, 99)) if len(z) else (0.0, 1.0)
-        height = np.clip((z - low) / max(high - low, 1e-6), 0, 1)[:, None]
+        height = np.clip((z - low) / max(high - low, 1e-6), 0, 1)
         below, above = np.array([58, 82, 120.0]), np.array([240, 226, 190.0])
-        return (below + height * (above - below)).astype(np.uint8)
+        # From a table: of tens of millions of vertices three channels of float64 would take a gigabyte.
+        shades = (below + np.linspace(0, 1, 256)[:, None] * (above - below)).astype(np.uint8)
+        return shades[(255 * height).astype(np.uint8)]
 
     def select(self, rows: npt.NDArray[Any]) -> SceneView:
         """The vertices at ``rows``, (M,) int64 or (P,) bool."""
@@ -160,10 +162,11 @@ class SceneView:
 
     def thinned(self, max_points: int) -> SceneView:
         """At most this many vertices, chosen evenly at random with a fixed seed, in file order."""
-        if self.num_vertices <= max_points:
-            return self
-        chosen = np.random.default_rng(0).choice(self.num_vertices, max_points, replace=False)
-        return self.select(np.sort(chosen))
+        return self if self.num_vertices <= max_points else self.select(self.choice(max_points))
+
+    def choice(self, max_points: int) -> Indices:
+        """(max_points,) places of the vertices that :meth:`thinned` keeps, of a larger scene."""
+        return np.sort(np.random.default_rng(0).choice(self.num_vertices, max_points, replace=False))
 
 
 def _picked(values: npt.NDArray[Any] | None, rows: npt.NDArray[Any]) -> npt.NDArray[Any] | None:

@@ -1,5 +1,6 @@
 """Data that are not those of the training: what differs is said, or refused where ids mean other classes."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,9 +27,10 @@ def store_of(
     path: Path, *, aligned: bool, bare: tuple[str, ...] = (), shift: float = 0.0, **space: Any
 ) -> Path:
     """The tiny rooms, prepared with or without alignment to the axes; ``bare`` scenes have none."""
-    colors = distinct_colors(3)
     names = space.get("names", ("floor", "wall", "box"))
-    labels = LabelSpace(space.get("name", "tiny"), RAW_IDS, names, ("head", "common", "tail"), colors)
+    ids = space.get("raw_ids", RAW_IDS)
+    groups = ("head", "common", "tail", "tail")[: len(ids)]
+    labels = LabelSpace(space.get("name", "tiny"), ids, names, groups, distinct_colors(len(ids)))
     writer = StoreWriter(path, labels, options={"source": "scannet_v2", "axis_aligned": aligned})
     for i, split in enumerate(("train", "train", "train", "val", "val")):
         scene = tiny_room(f"{split}{i}", i)
@@ -97,6 +99,32 @@ def test_a_store_of_other_classes_is_refused_by_every_verb(
     options = tuple(option.replace("OUT", str(tmp_path / "out")) for option in options)
     code, told = said(verb, run, *options, "--data", other)
     assert code == 2 and "prepared for label set 'other', the run was trained for 'tiny'" in told
+    assert "is 'lamp' there and 'floor' in the run" in told
+
+
+def test_the_same_classes_in_another_order_give_the_same_numbers(run: Path, tmp_path: Path) -> None:
+    numbers = []
+    for name, ids, names in (
+        ("same", RAW_IDS, ("floor", "wall", "box")),
+        ("turned", RAW_IDS[::-1], ("Box", "wall", "floor")),
+    ):
+        store = store_of(tmp_path / name, aligned=True, raw_ids=ids, names=names)
+        code, told = said("evaluate", run, "--data", store, "--json", tmp_path / f"{name}.json")
+        assert code == 0, told
+        numbers.append(json.loads((tmp_path / f"{name}.json").read_text()))
+    assert numbers[0]["classes"] == numbers[1]["classes"] and numbers[0]["miou"] == numbers[1]["miou"]
+    assert sum(found["tp"] + found["fn"] for found in numbers[0]["classes"]) > 0
+
+
+def test_a_part_of_the_classes_is_enough_and_one_more_is_named(run: Path, tmp_path: Path) -> None:
+    part = store_of(tmp_path / "part", aligned=True, raw_ids=RAW_IDS[:2], names=("floor", "wall"))
+    code, told = said("evaluate", run, "--data", part, "--json", tmp_path / "part.json")
+    assert code == 0, told
+    more = store_of(
+        tmp_path / "more", aligned=True, raw_ids=(*RAW_IDS, 99), names=("floor", "wall", "box", "lamp")
+    )
+    code, told = said("evaluate", run, "--data", more)
+    assert code == 2 and "the run does not know 99 'lamp'" in told and "prepare custom --classes" in told
 
 
 def test_a_run_does_not_continue_on_scenes_of_the_same_names_and_sizes_that_are_others(

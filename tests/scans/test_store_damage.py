@@ -70,7 +70,7 @@ def test_a_scene_is_verified_once_in_a_process(path: Path) -> None:
     np.save(file, 255 - values)
     assert np.array_equal(store.load("a").rgb, 255 - values)
     module._VERIFIED.clear()
-    with pytest.raises(ValueError, match=r"rgb\.npy: its content is not .*run data_prep again"):
+    with pytest.raises(ValueError, match=r"rgb\.npy: its content is not .*run `pointseg prepare` again"):
         store.load("a")
     assert np.array_equal(store.load("a", verify=False).xyz_m, before)
 

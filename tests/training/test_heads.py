@@ -14,6 +14,7 @@ from pointseg.core.derived_labels import DerivedLabels, read_raw_id_mapping
 from pointseg.core.labels import IGNORE, LabelSpace, distinct_colors
 from pointseg.evaluation.evaluate import evaluate
 from pointseg.experiment import Experiment
+from pointseg.models.minkunet import MinkUNet
 from pointseg.runs.checkpoint import load_checkpoint, load_run
 from pointseg.training.train import train
 
@@ -73,7 +74,7 @@ def test_mistakes_in_a_mapping_are_named(text: str, message: str, tmp_path: Path
 
 
 def test_two_heads_are_trained_validated_and_evaluated(
-    tiny_experiment: MakeExperiment, mapping: Path, tmp_path: Path
+    tiny_experiment: MakeExperiment, mapping: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = tiny_experiment(coarse(mapping), COARSE_LOSS, "train.steps=30", "train.val_every=0")
     run = tmp_path / "run"
@@ -93,7 +94,12 @@ def test_two_heads_are_trained_validated_and_evaluated(
     weights = load_checkpoint(run / "checkpoints" / "last.pt")["weights"]
     assert {"head.classifier.weight", "others.coarse.classifier.weight"} <= weights.keys()
     assert load_run(run, device="cpu").segmenter.classes_of == {"main": 3, "coarse": 2}
-    again = evaluate(run, device="cpu", json_path=tmp_path / "numbers.json")
+    calls: list[int] = []
+    rows_of = MinkUNet.rows
+    monkeypatch.setattr(MinkUNet, "rows", lambda self, batch: calls.append(1) or rows_of(self, batch))
+    again = evaluate(run, device="cpu", views=1, json_path=tmp_path / "numbers.json")
+    # The backbone runs once for both heads, and for each view.
+    assert len(calls) == len(again.scenes)
     assert again.heads["coarse"].miou["present"] == pytest.approx(found["miou"]["present"])
     assert json.loads((tmp_path / "numbers.json").read_text())["heads"]["coarse"]["miou"] == found["miou"]
 

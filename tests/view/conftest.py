@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from pointseg.experiment import Experiment, load_experiment
 from pointseg.training.train import train
+from tests.view.pages import PATIENCE_MS, SIZES, Opener
 
 #: What the browser is started with: no traffic of its own, no display, its profile new and empty.
 FLAGS = (
@@ -80,3 +82,28 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=program, headless=True, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def visit(chromium: Any) -> Opener:
+    @contextmanager
+    def open_page(address: str, size: str = "desk") -> Iterator[Any]:
+        width, height = SIZES[size]
+        # Half the pixels in both directions: without a graphics card they are what takes the time.
+        context = chromium.new_context(viewport={"width": width, "height": height}, device_scale_factor=0.5)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        wrong: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        yield page
+        context.close()
+        assert wrong == []
+        home = address.partition("#")[0].rpartition("/")[0].removesuffix("/scenes")
+        strangers = [url for url in asked if not url.startswith((home, "blob:", "data:"))]
+        assert [url for url in strangers if not url.endswith("/favicon.ico")] == []
+
+    return open_page

@@ -2,13 +2,11 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -22,12 +20,7 @@ from pointseg.view.gallery.server import serve
 from pointseg.view.gallery.site import Site
 from pointseg.view.gallery.view import write_gallery
 from pointseg.watch import Watch
-
-SIZES = {"desk": (1280, 800), "phone": (390, 844)}
-PATIENCE_MS = 60_000
-
-#: A page at an address of a gallery, in a window of a size.
-Opener = Callable[..., AbstractContextManager[Any]]
+from tests.view.pages import SIZES, Opener, drawn, until, words
 
 
 @dataclass(frozen=True)
@@ -62,56 +55,6 @@ def galleries(
         served = Gallery(f"http://127.0.0.1:{server.server_address[1]}/", site)
         yield {"served": served, "exported": Gallery(folder.as_uri() + "/", exported)}
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def visit(chromium: Any) -> Opener:
-    @contextmanager
-    def open_page(address: str, size: str = "desk") -> Iterator[Any]:
-        width, height = SIZES[size]
-        # Half the pixels in both directions: without a graphics card they are what takes the time.
-        context = chromium.new_context(viewport={"width": width, "height": height}, device_scale_factor=0.5)
-        context.set_default_timeout(PATIENCE_MS)
-        page = context.new_page()
-        wrong: list[str] = []
-        asked: list[str] = []
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(address)
-        yield page
-        context.close()
-        assert wrong == []
-        home = address.partition("#")[0].rpartition("/")[0].removesuffix("/scenes")
-        strangers = [url for url in asked if not url.startswith((home, "blob:", "data:"))]
-        assert [url for url in strangers if not url.endswith("/favicon.ico")] == []
-
-    return open_page
-
-
-def until(page: Any, condition: str) -> None:
-    """Wait until an expression is true; the pages forbid what the browser's driver waits with."""
-    for _ in range(PATIENCE_MS // 50):
-        try:
-            if page.evaluate(condition):
-                return
-        except Exception as error:
-            # A page that renews itself may do so in the middle of the question.
-            if "navigation" not in str(error):
-                raise
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never true: {condition}; at {page.url}")
-
-
-def drawn(page: Any) -> None:
-    """Wait until a page of a scene has drawn itself."""
-    until(page, "Number(document.body.dataset.drawn) > 1")
-
-
-def words(page: Any) -> dict[str, str]:
-    """What the address of a page says, once it says anything."""
-    until(page, "location.hash.length > 1")
-    return {name: values[0] for name, values in parse_qs(page.evaluate("location.hash.slice(1)")).items()}
 
 
 def color_at(page: Any, x: float, y: float) -> np.ndarray:

@@ -29,10 +29,16 @@ async function main() {
     return;
   }
   const camera = facts.picture ? new Pan(facts) : new Orbit(facts.camera, facts.extent);
-  const picker = facts.picture ? new FlatPicker(facts, arrays) : new Picker(facts, arrays);
+  const points = new Points(facts, arrays, facts.picture ? new FlatPicker(facts, arrays) : new Picker(facts, arrays));
   const first = facts.hasPrediction ? "prediction" : facts.hasTruth ? "truth" : "input";
   const state = { camera, mode: first, cull: true, size: 1, shift: 0, paper: [1, 1, 1], pinned: -1 };
-  let link = null, frame = 0, rest = 0, drawn = 0, limit = facts.count, calm = 140, fine = 140;
+  let link = null, frame = 0, rest = 0, drawn = 0, limit = facts.count, calm = 140, fine = 140, sought = -1;
+  const parts = facts.parts.length ? new Parts(facts, renderer, points, () => {
+    // A vertex of a link that no point of the overview was.
+    if (sought >= 0 && points.pointOf(sought) >= 0) { state.pinned = points.pointOf(sought); sought = -1; }
+    sayShown(facts, parts.held);
+    redraw();
+  }) : null;
 
   const paint = (samples) => {
     // The middle of the picture moves out from under the list of classes.
@@ -62,6 +68,7 @@ async function main() {
     clearTimeout(rest);
     // All points once it has come to rest, and smoothed edges: soon, or later where every picture takes its time.
     rest = setTimeout(() => {
+      parts?.look(state, canvas.clientWidth, canvas.clientHeight);
       if (fine === calm) { paint(2); return; }
       if (limit < facts.count) { const held = limit; limit = facts.count; paint(1); limit = held; }
       rest = setTimeout(() => paint(2), fine - calm);
@@ -70,7 +77,7 @@ async function main() {
   };
 
   const placePin = () => {
-    const place = state.pinned < 0 ? null : picker.place(state.pinned, state, canvas.clientWidth, canvas.clientHeight);
+    const place = state.pinned < 0 ? null : points.place(state.pinned, state, canvas.clientWidth, canvas.clientHeight);
     byId("pin").hidden = !place;
     if (!place) { if (state.pinned >= 0) byId("pick").hidden = true; return; }
     byId("pin").style.left = `${place[0]}px`;
@@ -81,7 +88,7 @@ async function main() {
     const box = byId("pick");
     box.hidden = point < 0;
     if (point < 0) return;
-    if (box.dataset.point !== String(point)) box.replaceChildren(...describePoint(point, facts, arrays));
+    if (box.dataset.point !== String(point)) box.replaceChildren(...points.describe(point));
     box.dataset.point = String(point);
     const { width, height } = box.getBoundingClientRect();
     box.style.left = `${Math.max(6, Math.min(x + 16, innerWidth - width - 8))}px`;
@@ -89,6 +96,7 @@ async function main() {
   };
   const pin = (point) => {
     state.pinned = point;
+    sought = -1;
     byId("pick").hidden = point < 0;
     redraw();
   };
@@ -166,7 +174,7 @@ async function main() {
   });
 
   let pending = 0;
-  const pointAt = (x, y) => picker.at(x, y, state, canvas.clientWidth, canvas.clientHeight);
+  const pointAt = (x, y) => points.at(x, y, state, canvas.clientWidth, canvas.clientHeight);
   listen(canvas, camera, {
     move() { if (state.pinned < 0) byId("pick").hidden = true; redraw(); },
     hover(x, y) {
@@ -178,7 +186,7 @@ async function main() {
     leave() { cancelAnimationFrame(pending); if (state.pinned < 0) byId("pick").hidden = true; },
     look(x, y) {
       const point = facts.picture ? -1 : pointAt(x, y);
-      if (point >= 0) camera.target = picker.world(point);
+      if (point >= 0) camera.target = points.world(point);
       camera.zoom(0.6, x, y);
       redraw();
     },
@@ -198,7 +206,7 @@ async function main() {
     const words = { colors: state.mode, view: camera.numbers().map((value) => Number(value.toFixed(4))).join(",") };
     if (state.size !== 1) words.size = String(state.size);
     if (!state.cull) words.inside = "0";
-    if (state.pinned >= 0) words.vertex = String(vertexOf(state.pinned, facts, arrays));
+    if (state.pinned >= 0) words.vertex = String(points.vertexOf(state.pinned));
     state.legend.write(words);
     return words;
   }, (words) => {
@@ -207,7 +215,9 @@ async function main() {
     else camera.reset();
     setSize(size && words.has("size") ? size[0] : 1);
     setCull(words.get("inside") !== "0");
-    pin(words.has("vertex") ? pointOf(Number(words.get("vertex")), facts, arrays) : -1);
+    const vertex = words.has("vertex") ? Number(words.get("vertex")) : -1;
+    pin(points.pointOf(vertex));
+    if (state.pinned < 0 && parts) sought = vertex;
     state.legend.read(words);
     setMode(has(MODES.find((mode) => mode.key === words.get("colors"))) ? words.get("colors") : first);
   });
@@ -220,10 +230,11 @@ function describe(facts) {
   byId("name").textContent = isFramed && facts.run ? facts.run : facts.name;
   const words = [facts.labelSpace, counted(facts.numVertices, facts.picture ? "pixel" : "vertex", facts.unit)];
   if (facts.run && !isFramed) words.unshift(facts.run);
-  if (facts.count < facts.numVertices) words.push(`${facts.count.toLocaleString("en")} shown`);
   if (facts.miou !== null) words.push(`mIoU ${(100 * facts.miou).toFixed(1)}`, `accuracy ${(100 * facts.accuracy).toFixed(1)} %`);
   byId("facts-line").textContent = words.join(" · ");
   byId("facts-line").title = words.join(" · ");
+  if (facts.count < facts.numVertices) byId("facts-line").append(" · ", makeElement("span", { id: "shown" }));
+  sayShown(facts, 0);
   byId("hint").textContent = facts.picture ? "drag: move · wheel or pinch: zoom · click: keep a pixel's classes · 1–6: colours"
     : "drag: turn · right drag or two fingers: move · wheel or pinch: zoom · click: keep a point's classes · double click: look there · 1–6: colours";
   for (const { text, title, href, keep } of facts.links) {
@@ -237,6 +248,15 @@ function describe(facts) {
     byId("links").append(anchor);
   }
   byId("links").hidden = isFramed || !facts.links.length;
+}
+
+// How many of the points are drawn, where that is not all: numbers of the page count all, whatever is drawn.
+function sayShown(facts, more) {
+  const shown = facts.count + more, all = facts.numVertices, span = byId("shown");
+  if (!span) return;
+  const share = all >= 1e6 ? `${(shown / 1e6).toFixed(1)} of ${(all / 1e6).toFixed(1)} million` : `${shown.toLocaleString("en")} of ${all.toLocaleString("en")}`;
+  span.textContent = `${share} shown${facts.parts.length && shown < all ? ", more where you go near" : ""}`;
+  span.dataset.shown = String(shown);
 }
 
 function applyTheme(theme) {

@@ -47,6 +47,7 @@ class Picker {
       nearest = w;
       best = i;
     }
+    this.depth = nearest;
     return best;
   }
 }

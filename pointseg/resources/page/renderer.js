@@ -11,8 +11,10 @@ layout(location = 4) in uint predicted;
 layout(location = 5) in float confidence;
 uniform mat4 matrix;
 uniform vec3 eye, origin, right, up, forward, lamp;
-uniform float extent, radius, focal, limit, lid;
-uniform int mode;
+uniform float extent, radius, fine, focal, limit, lid;
+uniform int mode, numNear;
+// Boxes of which all points are there, not only those of the overview: discs are smaller in them.
+uniform vec3 lows[16], highs[16];
 uniform bool cull, backs, hasTruth, hasPrediction;
 uniform sampler2D classes;
 uniform vec3 unlabelled, correct, wrong, paper;
@@ -60,7 +62,11 @@ void main() {
   }
   gl_Position = matrix * vec4(world, 1.0);
   depth = dot(world - eye, forward);
-  size = clamp(2.0 * radius * focal / max(depth, 1e-4), 1.6, limit);
+  bool near_ = false;
+  for (int i = 0; i < numNear; i++) {
+    near_ = near_ || (all(greaterThanEqual(world, lows[i])) && all(lessThanEqual(world, highs[i])));
+  }
+  size = clamp(2.0 * (near_ ? fine : radius) * focal / max(depth, 1e-4), 1.6, limit);
   gl_PointSize = size;
 }`;
 
@@ -144,7 +150,9 @@ class Renderer {
     Object.assign(this, { canvas, gl, facts, targets: new Map() });
     this.points = this.program(POINT_VERTEX, POINT_FRAGMENT);
     this.shade = this.program(SHADE_VERTEX, SHADE_FRAGMENT);
-    this.layout = this.upload(arrays);
+    this.all = this.upload(arrays, facts.count);
+    // Parts of a large scene by their number: what upload() made, and the part's box.
+    this.parts = new Map();
     this.empty = gl.createVertexArray();
     this.classes = gl.createTexture();
     this.limit = gl.getParameter(gl.ALIASED_POINT_SIZE_RANGE)[1];
@@ -169,8 +177,8 @@ class Renderer {
     return { program, place };
   }
 
-  upload(arrays) {
-    const gl = this.gl, layout = gl.createVertexArray(), order = spreadOrder(this.facts.count);
+  upload(arrays, count) {
+    const gl = this.gl, layout = gl.createVertexArray(), order = spreadOrder(count), buffers = [];
     gl.bindVertexArray(layout);
     const attributes = [
       ["position", 3, gl.UNSIGNED_SHORT, true], ["normal", 3, gl.BYTE, true], ["color", 3, gl.UNSIGNED_BYTE, true],
@@ -183,14 +191,26 @@ class Renderer {
         else gl.vertexAttribI4ui(location, NO_CLASS, 0, 0, 0);
         return;
       }
-      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+      buffers.push(gl.createBuffer());
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffers.at(-1));
       gl.bufferData(gl.ARRAY_BUFFER, rearranged(arrays[name], width, order), gl.STATIC_DRAW);
       gl.enableVertexAttribArray(location);
       if (scaled) gl.vertexAttribPointer(location, width, kind, true, 0, 0);
       else gl.vertexAttribIPointer(location, width, kind, 0, 0);
     });
     gl.bindVertexArray(null);
-    return layout;
+    return { layout, buffers, count };
+  }
+
+  addPart(number, part, arrays) {
+    this.parts.set(number, { ...this.upload(arrays, part.count), low: part.low, high: part.high });
+  }
+
+  removePart(number) {
+    const { layout, buffers } = this.parts.get(number);
+    buffers.forEach((buffer) => this.gl.deleteBuffer(buffer));
+    this.gl.deleteVertexArray(layout);
+    this.parts.delete(number);
   }
 
   // Colours of the classes, with how they are drawn (HIDDEN, PALE, SHOWN) in alpha; entry 65535 is "no class".
@@ -229,7 +249,7 @@ class Renderer {
   }
 
   // state: camera, mode, cull, size, paper, shift. `samples` is 1 while moving, 2 at rest. At most `limit` points
-  // are drawn, an even choice of all; as they are fewer, they are larger.
+  // of the overview are drawn, an even choice, and as large a share of each part; as they are fewer, they are larger.
   draw(state, samples, limit = Infinity) {
     const { gl, canvas, facts } = this, { camera: orbit } = state, count = Math.min(facts.count, Math.ceil(limit));
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
@@ -246,21 +266,28 @@ class Renderer {
     const { program, place } = this.points;
     gl.useProgram(program);
     const { right, up, back } = orbit.axes;
-    const floats = { extent: facts.extent, radius: facts.radius * state.size * Math.sqrt(facts.count / count), focal, limit: this.limit, lid: facts.lid,
+    const share = count / facts.count, radius = facts.radius * state.size / Math.sqrt(share), parts = [...this.parts.values()];
+    const floats = { extent: facts.extent, radius, fine: radius * Math.sqrt(facts.count / facts.numVertices), focal, limit: this.limit, lid: facts.lid,
       near: orbit.near, far: orbit.far };
     const vectors = { eye: orbit.eye, origin: facts.origin, right, up, forward: back.map((v) => -v),
       lamp: unit([0, 1, 2].map((i) => back[i] + 0.6 * up[i] - 0.35 * right[i])),
       unlabelled: facts.colors.unlabelled, correct: facts.colors.correct, wrong: facts.colors.wrong, paper: state.paper };
     const switches = { mode: MODES.findIndex((mode) => mode.key === state.mode), cull: state.cull, backs: facts.canCull, hasTruth: facts.hasTruth,
-      hasPrediction: facts.hasPrediction, classes: 0 };
+      hasPrediction: facts.hasPrediction, classes: 0, numNear: parts.length };
     for (const [name, value] of Object.entries(floats)) gl.uniform1f(place(name), value);
     for (const [name, value] of Object.entries(vectors)) gl.uniform3fv(place(name), value);
     for (const [name, value] of Object.entries(switches)) gl.uniform1i(place(name), Number(value));
     gl.uniformMatrix4fv(place("matrix"), false, orbit.matrix(width, height, state.shift));
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.classes);
-    gl.bindVertexArray(this.layout);
-    gl.drawArrays(gl.POINTS, 0, count);
+    if (parts.length) {
+      gl.uniform3fv(place("lows[0]"), parts.flatMap((part) => part.low));
+      gl.uniform3fv(place("highs[0]"), parts.flatMap((part) => part.high));
+    }
+    for (const some of [this.all, ...parts]) {
+      gl.bindVertexArray(some.layout);
+      gl.drawArrays(gl.POINTS, 0, Math.ceil(some.count * share));
+    }
     this.finish(target, state, samples, ratio, width, height);
   }
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from pointseg.core.scene import Scene
 from pointseg.core.words import singular
 from pointseg.view.gallery.collection import Collection
 from pointseg.view.gallery.facts import classes_of, panels_there, result_of
 from pointseg.view.gallery.thumbnails import thumbnails
 from pointseg.view.page import Surroundings, assemble, json_in_html, page_of
+from pointseg.view.parts import Parts, num_parts
 from pointseg.view.scene_view import SceneSummary, SceneView
 
 #: Scenes with their predictions that are held in memory: those that somebody looks at.
@@ -33,7 +35,8 @@ class Site:
     """All pages of a gallery. An address is looked up among those that there are, never opened as a path.
 
     ``index.html``; ``compare.html`` where there are several runs; for every scene and run
-    ``scenes/<scene>.<run>.html`` and ``thumbs/<scene>.<run>.<colouring>.jpg``. Used by several threads.
+    ``scenes/<scene>.<run>.html``, with ``scenes/<scene>.<run>.part<n>.html`` of large ones, and
+    ``thumbs/<scene>.<run>.<colouring>.jpg``. Used by several threads.
 
     Args:
         collection: the scenes and runs.
@@ -52,6 +55,8 @@ class Site:
         self._views: dict[tuple[int, int], SceneView] = {}
         self._results: dict[tuple[int, int], dict[str, Any]] = {}
         self._thumbnails: dict[tuple[int, int], dict[str, bytes]] = {}
+        #: The large scene that somebody looks at, and its parts.
+        self._parts: tuple[SceneView, Parts] | None = None
         #: What is wrong with scenes that cannot be shown.
         self.failures: dict[tuple[int, int], str] = {}
 
@@ -99,6 +104,8 @@ class Site:
         for scene, column in self.cells:
             stem = f"{self.slugs[scene]}.{column}"
             yield f"scenes/{stem}.html"
+            for number in range(self._num_parts(scene)):
+                yield f"scenes/{stem}.part{number}.html"
             for panel in self.panels:
                 yield f"thumbs/{stem}.{panel}.jpg"
         if len(self.collection.runs) > 1:
@@ -117,12 +124,18 @@ class Site:
             return json.dumps(self._news()).encode()
         if path == "compare.html" and len(self.collection.runs) > 1:
             return self._compare().encode()
-        match = re.fullmatch(r"(scenes|thumbs)/([A-Za-z0-9_-]+)\.(\d+)(?:\.([a-z]+))?\.(?:html|jpg)", path)
+        match = re.fullmatch(
+            r"(scenes|thumbs)/([A-Za-z0-9_-]+)\.(\d+)(?:\.([a-z]+)(\d*))?\.(?:html|jpg)", path
+        )
         if match is None or match[2] not in self._places or int(match[3]) >= self.collection.num_columns:
             return None
         cell = self._places[match[2]], int(match[3])
         if path == f"scenes/{match[2]}.{cell[1]}.html":
             return self._scene(cell).encode()
+        if match[4] == "part" and match[5] and int(match[5]) < self._num_parts(cell[0]):
+            if path == f"scenes/{match[2]}.{cell[1]}.part{int(match[5])}.html":
+                return self._part(cell, int(match[5])).encode()
+            return None
         if path == f"thumbs/{match[2]}.{cell[1]}.{match[4]}.jpg" and match[4] in self.panels:
             self.prepare(cell)
             pictures = self._thumbnails[cell]
@@ -156,7 +169,31 @@ class Site:
     def _scene(self, cell: tuple[int, int]) -> str:
         with self._lock:
             view, summary = self._look(cell)
-        return page_of(view, summary, self._around(cell))
+            parts = self._cut(cell, view)
+        if parts is None:
+            return page_of(view, summary, self._around(cell))
+        return parts.overview(summary, self._around(cell), f"{self.slugs[cell[0]]}.{cell[1]}")
+
+    def _part(self, cell: tuple[int, int], number: int) -> str:
+        with self._lock:
+            view, summary = self._look(cell)
+            parts = self._cut(cell, view)
+        assert parts is not None
+        return parts.part(number, summary)
+
+    def _cut(self, cell: tuple[int, int], view: SceneView) -> Parts | None:
+        """The parts of a large scene, those of the last one kept; the lock is held."""
+        if not self._num_parts(cell[0]):
+            return None
+        if self._parts is None or self._parts[0] is not view:
+            self._parts = view, Parts.of(view)
+        return self._parts[1]
+
+    def _num_parts(self, scene: int) -> int:
+        source = self.collection.source
+        if source.unit != Scene.unit:
+            return 0
+        return num_parts(source.num_vertices(self.collection.names[scene]))
 
     def _around(self, cell: tuple[int, int]) -> Surroundings:
         scene, column = cell
