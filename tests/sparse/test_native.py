@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -239,3 +241,20 @@ def test_maps_in_c_are_those_of_the_search(kernel_size, dilation, factor):
     assert torch.equal(kernel_map.target, searched.target)
     expected = kernel_triples(grid.coords, target.coords, kernel_size, dilation)
     assert kernel_map.num_pairs == len(expected)
+
+
+def test_a_library_of_other_sources_is_not_called_and_that_is_said():
+    """Its sums would be wrong without a word; convolution goes on in plain torch."""
+    program = """
+import torch
+import pointseg.sparse.native_library as library
+library._CONTRACT = -1
+from pointseg.sparse.engines import backend, current_engine, using_engine
+print(backend("native").unavailable(torch.device("cpu")))
+with using_engine("auto"):
+    print(current_engine(torch.device("cpu")))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "built from other sources" in done.stdout and "pip install --no-deps -e ." in done.stdout
+    assert done.stdout.split()[-1] == "torch"
+    assert done.stderr.count("native is not used") == 1

@@ -13,7 +13,13 @@ from pointseg.sparse.backends.bfloat16 import NARROWEST
 from pointseg.sparse.backends.block_products import BlocksBackend
 from pointseg.sparse.backends.reference import accumulation_type
 from pointseg.sparse.kernel_map import KernelMap
-from pointseg.sparse.native_library import bfloat16_sets, check, instruction_sets, native_library
+from pointseg.sparse.native_library import (
+    bfloat16_sets,
+    check,
+    instruction_sets,
+    native_library,
+    why_missing,
+)
 
 #: The types of the C kernels -> their number there.
 _KERNEL_TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}
@@ -56,9 +62,7 @@ class NativeBackend:
     def unavailable(self, device: torch.device) -> str | None:
         if device.type != "cpu":
             return f"it is made for CPUs; the device is {device}"
-        if self.instruction_set is None:
-            return "its C extension was not built; install a C compiler (gcc or clang) and pointseg again"
-        return None
+        return why_missing()
 
     def forward(
         self, features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
