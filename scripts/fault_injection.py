@@ -2,8 +2,8 @@
 
     python scripts/fault_injection.py --faults 20 --seed 0
 
-Each fault meets one command of the chain (synthesize, prepare, train, evaluate, predict, submit, and in one of
-twenty a training of two processes or a study): it is killed at a random moment, asked to stop by a signal,
+Each fault meets one command of the chain (synthesize, prepare, train, evaluate, predict, submit, and in one
+of twenty a training of two processes or a study): it is killed at a random moment, asked to stop by a signal,
 denied space on the disk, given a folder that is read-only or a damaged scene, met by a second writer, or it
 loses a process. Then the same command runs again, undisturbed. What it leaves must be, bit for bit on a CPU,
 what a command leaves that was never disturbed; a damaged input must have been refused by name. One line a
@@ -103,7 +103,8 @@ def _process_killed(chain: Chain, command: Command, out: Path, rng: random.Rando
         if child.has_ended():
             raise BadOutcomeError(f"NOT TRIED: it ended before it had {wanted} processes\n{child.end()[1]}")
         time.sleep(0.01)
-    moment = rng.uniform(0, chain.reference(command)[1])
+    # Half of the whole is over before they are there.
+    moment = rng.uniform(0, chain.reference(command)[1] / 2)
     time.sleep(moment)
     victim = rng.choice(born)
     is_there = _kill(victim)

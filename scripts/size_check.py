@@ -21,7 +21,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 #: Lambert-93 in the middle of France, where float32 has steps of half a metre.
 ORIGIN_M = (652_000.0, 6_862_000.0, 35.0)
@@ -57,32 +56,26 @@ def write_cloud(clouds: list[Path], path: Path, points: int, seed: int = 0) -> N
 def measure(words: list[str]) -> tuple[int, float, float, float]:
     """Exit code, seconds, seconds of computing, and the most gigabytes that a command held at once."""
     began, before = time.monotonic(), os.times()
-    child = psutil.Popen([sys.executable, "-m", "pointseg", *words], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen([sys.executable, "-m", "pointseg", *words], stdout=subprocess.DEVNULL)
     peak = 0
     while child.poll() is None:
-        peak = max(peak, _resident(child))
+        peak = max(peak, resident(child.pid))
         time.sleep(0.05)
     after = os.times()
     computing = after.children_user + after.children_system - before.children_user - before.children_system
     return child.returncode, time.monotonic() - began, computing, peak / 1e9
 
 
-def _resident(child: psutil.Process) -> int:
+def resident(pid: int) -> int:
     """Bytes of memory of a process and all that it started; what they share counts once for each."""
-    total = 0
-    for process in (child, *_descendants(child)):
-        try:
-            total += process.memory_info().rss
-        except psutil.Error:
-            continue
-    return total
-
-
-def _descendants(child: psutil.Process) -> list[psutil.Process]:
+    process = Path(f"/proc/{pid}")
     try:
-        return child.children(recursive=True)
-    except psutil.Error:
-        return []
+        own = int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        children = [child for task in process.glob("task/*/children") for child in task.read_text().split()]
+    except OSError:
+        # It has ended.
+        return 0
+    return own + sum(resident(int(child)) for child in children)
 
 
 def main() -> int:

@@ -53,7 +53,14 @@ class Pipeline(Protocol):
         ...
 
     def predict(
-        self, network: nn.Module, scene: Any, *, views: int, max_tile_points: int | None, top: int = 1
+        self,
+        network: nn.Module,
+        scene: Any,
+        *,
+        views: int,
+        max_tile_points: int | None,
+        top: int = 1,
+        entropy: bool = False,
     ) -> ScenePrediction:
         """The prediction for every row of one member; ``network`` is in evaluation mode.
 
@@ -63,6 +70,7 @@ class Pipeline(Protocol):
             views: test-time views, 1..NUM_VIEWS.
             max_tile_points: rows that may be predicted at once, where the kind can be cut; None never cuts.
             top: from 2 on, this many most probable classes of every row are given too.
+            entropy: give that of every row too.
         """
         ...
 

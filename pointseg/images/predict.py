@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.core.image import ImageScene
-from pointseg.core.prediction import ScenePrediction, most_probable
+from pointseg.core.prediction import ScenePrediction, entropy_of, most_probable
 
 if TYPE_CHECKING:
     from pointseg.images.pipeline import ImagePipeline
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module, pipeline: ImagePipeline, image: ImageScene, *, views: int, top: int = 1
+    network: nn.Module,
+    pipeline: ImagePipeline,
+    image: ImageScene,
+    *,
+    views: int,
+    top: int = 1,
+    entropy: bool = False,
 ) -> ScenePrediction:
     """Class and confidence of every pixel, in reading order.
 
@@ -26,6 +32,7 @@ def predict(
         image: the image.
         views: test-time views whose probabilities are summed pixel by pixel.
         top: from 2 on, this many most probable classes of every pixel are given too.
+        entropy: give that of every pixel too.
     """
     total: Tensor | None = None
     uploaded = pipeline.upload(image)
@@ -35,5 +42,7 @@ def predict(
         pixels = pipeline.to_pixels(probabilities, batch, image, view)
         total = pixels if total is None else total.add_(pixels)
     assert total is not None
-    best, winner = most_probable(total.flatten(1).T, top)
-    return ScenePrediction.ranked(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())
+    rows = total.flatten(1).T
+    best, winner = most_probable(rows, top)
+    spread = entropy_of(rows / views).cpu().numpy() if entropy else None
+    return ScenePrediction.ranked(image.name, winner.cpu().numpy(), (best / views).cpu().numpy(), spread)

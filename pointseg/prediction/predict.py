@@ -26,6 +26,7 @@ def predict_scenes(
     views: int = 1,
     max_tile_points: int | None = None,
     top: int = 1,
+    entropy: bool = False,
 ) -> Iterator[ScenePrediction]:
     """Predict every vertex of every scene in file order, or every pixel of every image in reading order.
 
@@ -42,6 +43,7 @@ def predict_scenes(
         max_tile_points: scans with more vertices are cut into tiles of at most this many vertices, context
             included; None never cuts.
         top: from 2 on, each prediction also has this many most probable classes.
+        entropy: each prediction also has the entropy of its probabilities.
 
     Raises:
         ValueError: if ``views`` or ``max_tile_points`` is out of range, or for a scene that the pipeline
@@ -53,7 +55,7 @@ def predict_scenes(
     for scene in scenes:
         with evaluation_mode(segmenter):
             prediction = pipeline.predict(
-                segmenter, scene, views=views, max_tile_points=max_tile_points, top=top
+                segmenter, scene, views=views, max_tile_points=max_tile_points, top=top, entropy=entropy
             )
         yield prediction
 
@@ -65,6 +67,7 @@ def predict_scene(
     views: int = 1,
     max_tile_points: int | None = None,
     top: int = 1,
+    entropy: bool = False,
 ) -> ScenePrediction:
     """Predict one scene or image, or one file of it; what is doubtful about a file becomes a warning.
 
@@ -79,7 +82,13 @@ def predict_scene(
     else:
         member = scene
     found = predict_scenes(
-        run.segmenter, run.pipeline, [member], views=views, max_tile_points=max_tile_points, top=top
+        run.segmenter,
+        run.pipeline,
+        [member],
+        views=views,
+        max_tile_points=max_tile_points,
+        top=top,
+        entropy=entropy,
     )
     return next(found)
 

@@ -145,10 +145,19 @@ class ScenePipeline:
         return collate(samples)
 
     def predict(
-        self, network: nn.Module, scene: Scene, *, views: int, max_tile_points: int | None, top: int = 1
+        self,
+        network: nn.Module,
+        scene: Scene,
+        *,
+        views: int,
+        max_tile_points: int | None,
+        top: int = 1,
+        entropy: bool = False,
     ) -> ScenePrediction:
         """The prediction for every vertex of a scene, see :func:`pointseg.scans.predict.predict`."""
-        return predict(network, self, scene, views=views, max_tile_points=max_tile_points, top=top)
+        return predict(
+            network, self, scene, views=views, max_tile_points=max_tile_points, top=top, entropy=entropy
+        )
 
     def upload(self, scene: Scene) -> PointCloud:
         """The scene on the device, its labels encoded.
