@@ -144,8 +144,9 @@ def _command(
     """In the child: the command's exit code."""
     try:
         os.setsid()
-        # In the background of a shell it is ignored.
+        # In the background of a shell, and under nohup, they are ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.dup2(output, 1)
         os.dup2(output, 2)
         if file_size is not None:
@@ -219,16 +220,10 @@ def _of_tensors(value: object) -> bytes:
     return repr(value).encode()
 
 
-def weights_differ(run: Path, reference: Path) -> list[str]:
-    """What two processes and one that accumulates do not have alike: running statistics are apart."""
+def ends_differ(run: Path, reference: Path) -> list[str]:
+    """What of the end of a training differs whose weights may: its step, and batches a step."""
     ours, theirs = (load_checkpoint(path / "checkpoints" / "last.pt") for path in (run, reference))
-    learned = [name for name in theirs["weights"] if "running" not in name and "tracked" not in name]
-    different = [] if ours["step"] == theirs["step"] else ["step"]
-    return different + [
-        name
-        for name in learned
-        if not torch.allclose(ours["weights"][name], theirs["weights"][name], rtol=1e-2, atol=1e-3)
-    ]
+    return [name for name in ("step", "batches_per_step") if ours[name] != theirs[name]]
 
 
 class Chain:
