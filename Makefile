@@ -7,7 +7,7 @@ PYTHON_BIN := .venv/bin/python
 # A file's tests share what is made once for them, so they stay in one process.
 IN_PROCESSES := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-triton check lint docs bench mutants clean
+.PHONY: setup demo test test-triton coverage check lint docs bench mutants clean
 
 setup:
 	@bash scripts/setup.sh
@@ -25,6 +25,13 @@ test-triton: setup
 	@PYTHONPATH=build/triton-$(TRITON) POINTSEG_LONG=1 $(PYTHON_BIN) -m pytest $(IN_PROCESSES) \
 	  tests/sparse/test_triton_kernels.py tests/sparse/test_triton_compiles.py \
 	  tests/sparse/test_triton_tuning.py tests/sparse/test_spconv_triton_backend.py
+
+# Which branches of pointseg no test takes: the report of build/coverage, and 1 below 90 %.
+coverage: setup
+	@.venv/bin/coverage erase
+	@.venv/bin/coverage run -m pytest $(IN_PROCESSES)
+	@.venv/bin/coverage combine -q
+	@.venv/bin/coverage report --skip-covered --sort=miss --precision=1 --fail-under=90
 
 lint: setup
 	@$(PYTHON_BIN) -m ruff check .

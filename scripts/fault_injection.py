@@ -2,299 +2,82 @@
 
     python scripts/fault_injection.py --faults 20 --seed 0
 
-Each fault meets one command of the chain (synthesize, prepare, train, evaluate, predict, submit): it is
-killed at a random moment, asked to stop by a signal, denied space on the disk, given a damaged scene, or met
-by a second writer. Then the same command runs again, undisturbed. What it leaves must be, bit for bit on a
-CPU, what a command leaves that was never disturbed; a damaged input must have been refused by name. One line
-a fault, and a count of outcomes at the end; the exit code is 1 when anything was lost or differs.
+Each fault meets one command of the chain (synthesize, prepare, train, evaluate, predict, submit, and in one
+of twenty a training of two processes or a study): it is killed at a random moment, asked to stop by a signal,
+denied space on the disk, given a folder that is read-only or a damaged scene, met by a second writer, or it
+loses a process. Then the same command runs again, undisturbed. What it leaves must be, bit for bit on a CPU,
+what a command leaves that was never disturbed; a damaged input must have been refused by name. One line a
+fault, and a count of outcomes at the end; the exit code is 1 when anything was lost or differs.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
-import hashlib
-import json
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-# One thread: children are forked, and a pool of threads does not survive that.
-os.environ["OMP_NUM_THREADS"] = "1"
-
 import torch
-import torch._dynamo  # Importing it takes seconds, which every child would pay.
+from fault_chain import Chain, Command, digest, ends_differ
 
-from pointseg.cli import app
-from pointseg.runs.checkpoint import load_checkpoint
-
-#: Files of a RUN that tell when and where, not what.
-NOT_COMPARED = {"environment.json", "log.txt", "config.yaml", ".lock"}
-#: Of a row of metrics.jsonl likewise.
-TIMES = {"seconds_per_step", "seconds", "samples_per_second", "time"}
-RECIPE = """
-data: {type: store, path: STORE, voxel_size_m: 0.2, features: [color, height]}
-augment: [{type: flip}, {type: voxelize}, {type: sphere_crop, max_points: 300}]
-model: {type: minkunet, variant: 14A, widths: [8, 8, 8, 8, 8, 8, 8, 8], stem_channels: 8, stem_kernel: 3}
-optimizer: {type: sgd, lr: 0.1}
-train: {steps: 8, batch_size: 1, val_every: 4, checkpoint_every: 2, log_every: 1, num_threads: 1}
-evaluate: {max_tile_points: 20000}
-"""
+COMMON = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "full disk", "read-only folder")
+OF_RANKS = ("rank killed", "rank killed", "rank killed", "SIGTERM", "SIGINT", "SIGHUP")
+OF_A_STUDY = ("SIGKILL", "SIGKILL", "run killed", "run killed", "SIGTERM", "SIGINT")
+#: Seconds in which a training has to end that has lost one of its processes, and in which anything has to.
+LIMIT_S, PATIENCE_S = 60, 300
+#: One in so many faults meets a command that starts Python anew several times.
+SLOW_EVERY = 20
 
 
-@dataclass(frozen=True)
-class Command:
-    """A verb in a folder of its own.
-
-    Args:
-        name: for people.
-        words: the command line, given its output.
-        damages: file of an input that can be damaged, or None.
-    """
-
-    name: str
-    words: Callable[[Path], list[str]]
-    damages: Path | None = None
+class BadOutcomeError(Exception):
+    """Something was lost, differs or was not said; its text is the outcome."""
 
 
-@dataclass
-class Child:
-    """A command that was started in a process of its own.
-
-    Args:
-        pid: of the process.
-        pipe: where what it says comes out: a file of its own would be denied space with all others.
-    """
-
-    pid: int
-    pipe: int
-
-    @classmethod
-    def start(cls, words: list[str], *, file_size: int | None = None) -> Child:
-        """Start a command; ``file_size`` is the most bytes that a file of it may have."""
-        reading, writing = os.pipe()
-        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
-        pid = os.fork()
-        if pid == 0:
-            os._exit(_command(words, writing, file_size))
-        os.close(writing)
-        return cls(pid, reading)
-
-    def end(self) -> tuple[int, str]:
-        """Wait for it; its exit code, negative for a signal, and what it said."""
-        _, status = os.waitpid(self.pid, 0)
-        # Workers of one that was killed.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        with os.fdopen(self.pipe, encoding="utf-8", errors="replace") as stream:
-            said = stream.read()
-        return os.waitstatus_to_exitcode(status), said
-
-
-def _command(words: list[str], output: int, file_size: int | None) -> int:
-    """In the child: the command's exit code."""
-    try:
-        os.setsid()
-        # In the background of a shell it is ignored.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        if file_size is not None:
-            # As on a full disk, what exceeds it cannot be written, by numpy and torch neither.
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY))
-        sys.argv = ["pointseg", *words]
-        app(words)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return code
-
-
-def digest(path: Path) -> dict[str, str]:
-    """What an output holds: relative name -> hash, of what must not depend on when it was made."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    found = {}
-    for file in files:
-        name = str(file.relative_to(path))
-        is_older = name.startswith("checkpoints/last.") and file.name != "last.pt"
-        if file.name in NOT_COMPARED or "tensorboard" in name or is_older:
-            continue
-        found[name] = hashlib.sha256(_content(file)).hexdigest()[:16]
-    return found
-
-
-def _content(file: Path) -> bytes:
-    if file.suffix == ".pt":
-        return _of_tensors(load_checkpoint(file))
-    if file.name == "metrics.jsonl":
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
-        return json.dumps([{k: v for k, v in row.items() if k not in TIMES} for row in rows]).encode()
-    if file.suffix == ".json":
-        data = json.loads(file.read_text())
-        return json.dumps({k: v for k, v in data.items() if k not in TIMES}).encode()
-    return file.read_bytes()
-
-
-def _of_tensors(value: object) -> bytes:
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().contiguous().numpy().tobytes()
-    if isinstance(value, dict):
-        return b"".join(f"{key}:".encode() + _of_tensors(item) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return b"".join(map(_of_tensors, value))
-    return repr(value).encode()
-
-
-class Chain:
-    """The commands, each with inputs that an undisturbed run of the one before has made.
-
-    Args:
-        folder: where everything is made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        raw, store, trained = folder / "raw", folder / "store", folder / "trained"
-        recipe = folder / "recipe.yaml"
-        recipe.write_text(RECIPE.replace("STORE", str(store)))
-        self.references: dict[str, tuple[dict[str, str], float]] = {}
-        scene = store / "scenes" / "scene0000_00" / "rgb.npy"
-        synthesize = Command(
-            "synthesize",
-            lambda out: ["synthesize", str(out), "--scenes", "3", "--workers", "1", "--split-files"],
-        )
-        prepare = Command(
-            "prepare",
-            lambda out: [
-                "prepare",
-                "scannet",
-                str(raw),
-                str(out),
-                "--labels",
-                "scannet200",
-                "--workers",
-                "1",
-            ],
-        )
-        train = Command(
-            "train", lambda out: ["train", str(recipe), "--out", str(out), "--device", "cpu"], scene
-        )
-        evaluate = Command(
-            "evaluate", lambda out: ["evaluate", str(trained), "--device", "cpu", "--json", str(out)]
-        )
-        predict = Command(
-            "predict",
-            lambda out: ["predict", str(trained), str(self.mesh), "-o", str(out), "--device", "cpu"],
-        )
-        submit = Command(
-            "submit",
-            lambda out: ["submit", str(trained), "-o", str(out), "--split", "val", "--device", "cpu"],
-        )
-        self.commands = [synthesize, prepare, train, evaluate, predict, submit]
-        # The inputs of all the others; what those give is made when one of them is disturbed.
-        for command, out in ((synthesize, raw), (prepare, store), (train, trained)):
-            self._refer(command, out)
-
-    def reference(self, command: Command) -> tuple[dict[str, str], float]:
-        """What a command leaves undisturbed, and the seconds that it takes."""
-        if command.name not in self.references:
-            self._refer(command, self.output(command, "reference"))
-        return self.references[command.name]
-
-    @property
-    def mesh(self) -> Path:
-        return next((self.folder / "raw" / "scans").glob("*/*_vh_clean_2.ply"))
-
-    def output(self, command: Command, name: str) -> Path:
-        """Where a command is to write; what was there is gone."""
-        suffix = {"evaluate": ".json", "predict": ".ply", "submit": ".zip"}.get(command.name, "")
-        path = self.folder / f"{command.name}-{name}{suffix}"
-        shutil.rmtree(path, ignore_errors=True)
-        path.unlink(missing_ok=True)
-        return path
-
-    def _refer(self, command: Command, out: Path) -> None:
-        began = time.monotonic()
-        code, said = Child.start(command.words(out)).end()
-        if code:
-            sys.exit(f"{command.name} fails undisturbed, exit {code}:\n{said}")
-        self.references[command.name] = digest(out), time.monotonic() - began
+def faults_of(command: Command) -> tuple[str, ...]:
+    """What can happen to a command; what is named twice happens twice as often."""
+    if command.name == "two ranks":
+        return OF_RANKS
+    if command.name == "study":
+        return OF_A_STUDY
+    more: tuple[str, ...] = ("damaged scene", "scene gone on the way") if command.damages else ()
+    return (
+        *COMMON,
+        *more,
+        *(("second writer",) if command.name in ("synthesize", "prepare", "train") else ()),
+    )
 
 
 def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, number: int) -> tuple[str, str]:
     """One fault and the run after it; what happened and the outcome."""
-    reference, seconds = chain.reference(command)
+    reference, _ = chain.reference(command)
     out = chain.output(command, f"{number}")
-    words = command.words(out)
-    if fault.startswith("SIG"):
-        moment = rng.uniform(0, 1.1 * seconds)
-        child = Child.start(words)
-        time.sleep(moment)
-        os.kill(child.pid, getattr(signal, fault))
-        code, _ = child.end()
-        what = f"{fault} after {moment:.2f} of {seconds:.2f} s: exit {code}"
-    elif fault == "full disk":
-        size = rng.choice([0, 1, 100, 4096, rng.randrange(1, 200_000)])
-        code, said = Child.start(words, file_size=size).end()
-        what = f"no file above {size} bytes: exit {code}"
-        if "Traceback" in said:
-            return what, f"TRACEBACK\n{said}"
-        if code == 0 and digest(out) != reference:
-            return what, "DIFFERS without a word"
-    elif fault == "scene gone on the way":
-        child = Child.start([*words, "train.workers=1"])
-        code, said = _lose_scene(child, out, command)
-        what = f"a scene vanished after the first step: exit {code}"
-        assert command.damages is not None
-        # It may have read all that it needed before.
-        if code and (code != 2 or command.damages.parent.name not in said or "Traceback" in said):
-            return what, f"NOT NAMED\n{said}"
-    elif fault == "damaged scene":
-        assert command.damages is not None
-        original = command.damages.read_bytes()
-        at = rng.randrange(200, len(original))
-        changed = bytes([*original[:at], original[at] ^ 1 << rng.randrange(8), *original[at + 1 :]])
-        command.damages.write_bytes(rng.choice([original[:at], changed]))
-        code, said = Child.start(words).end()
-        command.damages.write_bytes(original)
-        what = f"{command.damages.name} damaged at {at}: exit {code}"
-        if code != 2 or command.damages.name not in said:
-            return what, f"NOT REFUSED\n{said}"
-    else:
-        first = Child.start(words)
-        limit = time.monotonic() + 60
-        while not (out / ".lock").exists() and time.monotonic() < limit:
-            time.sleep(0.005)
-        code, said = Child.start(words).end()
-        first_code, first_said = first.end()
-        what = f"a second one beside it: exit {code}, the first: exit {first_code}"
-        # The first may have ended before the second began.
-        if first_code or not (code == 0 or (code == 2 and "writes this" in said)):
-            return what, f"NOT REFUSED\n{first_said}{said}"
-    again, said = Child.start(words).end()
-    if again:
-        return what, f"LOST: the run after it ends with {again}\n{said}"
-    found = digest(out)
-    if found != reference:
-        names = sorted(n for n in {**found, **reference} if found.get(n) != reference.get(n))
-        return what, f"DIFFERS: {', '.join(names[:5])}"
+    strike = _STRIKES.get(fault, _signalled)
+    what, resumed = fault, command
+    try:
+        what = strike(chain, command, out, rng, fault)
+        if command.name == "two ranks" and rng.random() < 0.5:
+            resumed = chain.one_process
+            what += "; goes on with one process"
+        again, said = resumed.start(out).end()
+        if again:
+            raise BadOutcomeError(f"LOST: the run after it ends with {again}\n{said}")
+        found = digest(out)
+        if resumed is not command:
+            # Its weights are apart after a few steps; how far they should be has not been examined.
+            differing = ends_differ(out, chain.folder / "two ranks-reference")
+        else:
+            differing = sorted(n for n in {**found, **reference} if found.get(n) != reference.get(n))
+        if differing:
+            raise BadOutcomeError(f"DIFFERS: {', '.join(differing[:5])}")
+    except BadOutcomeError as outcome:
+        return what, str(outcome)
     # Beside a file of one's own nobody may clean up: another writer may be at work.
     for left in out.parent.glob(f".{out.name}.*"):
         left.unlink()
@@ -302,17 +85,139 @@ def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, numb
     return what, "equal"
 
 
-def _lose_scene(child: Child, out: Path, command: Command) -> tuple[int, str]:
-    """Exit code and words of a training whose scene vanishes after its first step; it is there again then."""
+def _signalled(chain: Chain, command: Command, out: Path, rng: random.Random, fault: str) -> str:
+    seconds = chain.reference(command)[1]
+    moment = rng.uniform(0, 1.1 * seconds)
+    child = command.start(out)
+    time.sleep(moment)
+    os.kill(child.pid, getattr(signal, fault))
+    code, _ = child.end()
+    return f"{fault} after {moment:.2f} of {seconds:.2f} s: exit {code}"
+
+
+def _process_killed(chain: Chain, command: Command, out: Path, rng: random.Random, fault: str) -> str:
+    """One of the processes that a command has started is killed at some moment of its life."""
+    child, limit = command.start(out), time.monotonic() + PATIENCE_S
+    wanted = 2 if fault == "rank killed" else 1
+    while len(born := child.workers()) < wanted and time.monotonic() < limit:
+        if child.has_ended():
+            raise BadOutcomeError(f"NOT TRIED: it ended before it had {wanted} processes\n{child.end()[1]}")
+        time.sleep(0.01)
+    # Half of the whole is over before they are there.
+    moment = rng.uniform(0, chain.reference(command)[1] / 2)
+    time.sleep(moment)
+    victim = rng.choice(born)
+    is_there = _kill(victim)
+    began = time.monotonic()
+    code, said = child.end()
+    took = time.monotonic() - began
+    what = f"{fault} {moment:.2f} s after its start: exit {code}, {took:.1f} s later"
+    if not is_there:
+        return f"{what} (it had ended by then)"
+    if fault == "rank killed" and took > LIMIT_S:
+        raise BadOutcomeError(f"TOO LATE: {took:.0f} s\n{said}")
+    if code == 0 and not _is_whole(chain, command, out):
+        raise BadOutcomeError(f"NOT SAID: it ends with 0\n{said}")
+    return what
+
+
+def _is_whole(chain: Chain, command: Command, out: Path) -> bool:
+    """Whether a process was killed that had done all its work."""
+    return digest(out) == chain.reference(command)[0]
+
+
+def _kill(pid: int) -> bool:
+    """Whether it was there to be killed."""
+    try:
+        # Of one that nobody has waited for yet, only the exit code is left.
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return False
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return True
+
+
+def _full_disk(chain: Chain, command: Command, out: Path, rng: random.Random, fault: str) -> str:
+    size = rng.choice([0, 1, 100, 4096, rng.randrange(1, 200_000)])
+    code, said = command.start(out, file_size=size).end()
+    if "Traceback" in said:
+        raise BadOutcomeError(f"TRACEBACK: no file above {size} bytes\n{said}")
+    if code == 0 and not _is_whole(chain, command, out):
+        raise BadOutcomeError(f"DIFFERS: without a word, no file above {size} bytes")
+    return f"no file above {size} bytes: exit {code}"
+
+
+def _read_only(chain: Chain, command: Command, out: Path, rng: random.Random, fault: str) -> str:
+    """A folder of modes r-x, for a process without capabilities: modes do not bind root otherwise."""
+    is_file = bool(out.suffix)
+    if not is_file:
+        out.mkdir()
+    folder = out.parent if is_file else out
+    before = set(folder.iterdir())
+    folder.chmod(0o555)
+    try:
+        code, said = command.start(out, obeys_modes=True).end()
+    finally:
+        folder.chmod(0o755)
+    if code != 2 or out.name not in said or "Traceback" in said:
+        raise BadOutcomeError(f"NOT REFUSED: exit {code}\n{said}")
+    if set(folder.iterdir()) != before:
+        raise BadOutcomeError("WRITTEN: in a folder that is read-only")
+    return "its folder is read-only: exit 2"
+
+
+def _damaged_scene(chain: Chain, command: Command, out: Path, rng: random.Random, fault: str) -> str:
     assert command.damages is not None
+    original = command.damages.read_bytes()
+    at = rng.randrange(200, len(original))
+    changed = bytes([*original[:at], original[at] ^ 1 << rng.randrange(8), *original[at + 1 :]])
+    command.damages.write_bytes(rng.choice([original[:at], changed]))
+    code, said = command.start(out).end()
+    command.damages.write_bytes(original)
+    if code != 2 or command.damages.name not in said:
+        raise BadOutcomeError(f"NOT REFUSED: exit {code}\n{said}")
+    return f"{command.damages.name} damaged at {at}: exit {code}"
+
+
+def _lost_scene(chain: Chain, command: Command, out: Path, rng: random.Random, fault: str) -> str:
+    """A scene vanishes after the first step of a training; it is there again then."""
+    assert command.damages is not None
+    child = command.start(out, ("train.workers=1",))
     scene, aside = command.damages.parent, command.damages.parent.with_name("aside")
-    log, limit = out / "metrics.jsonl", time.monotonic() + 120
+    log, limit = out / "metrics.jsonl", time.monotonic() + PATIENCE_S
     while not (log.is_file() and log.stat().st_size) and time.monotonic() < limit:
         time.sleep(0.002)
     scene.rename(aside)
     code, said = child.end()
     aside.rename(scene)
-    return code, said
+    # It may have read all that it needed before.
+    if code and (code != 2 or scene.name not in said or "Traceback" in said):
+        raise BadOutcomeError(f"NOT NAMED: exit {code}\n{said}")
+    return f"a scene vanished after the first step: exit {code}"
+
+
+def _second_writer(chain: Chain, command: Command, out: Path, rng: random.Random, fault: str) -> str:
+    first, limit = command.start(out), time.monotonic() + PATIENCE_S
+    while not (out / ".lock").exists() and time.monotonic() < limit:
+        time.sleep(0.005)
+    code, said = command.start(out).end()
+    first_code, first_said = first.end()
+    # The first may have ended before the second began.
+    if first_code or not (code == 0 or (code == 2 and "writes this" in said)):
+        raise BadOutcomeError(f"NOT REFUSED: exit {code}, the first: exit {first_code}\n{first_said}{said}")
+    return f"a second one beside it: exit {code}, the first: exit {first_code}"
+
+
+_STRIKES: dict[str, Callable[[Chain, Command, Path, random.Random, str], str]] = {
+    "full disk": _full_disk,
+    "read-only folder": _read_only,
+    "damaged scene": _damaged_scene,
+    "scene gone on the way": _lost_scene,
+    "second writer": _second_writer,
+    "rank killed": _process_killed,
+    "run killed": _process_killed,
+}
 
 
 def main() -> int:
@@ -321,26 +226,41 @@ def main() -> int:
     )
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--commands", help="only these, with commas, in turn: 'train,two ranks,study'")
+    parser.add_argument("--fault", help="only this one, such as 'rank killed'")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rng = random.Random(options.seed)
     outcomes: Counter[str] = Counter()
+    kinds: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         chain = Chain(Path(folder))
-        common = ["SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "full disk"]
         for number in range(options.faults):
-            command = chain.commands[number % len(chain.commands)]
-            more = ["damaged scene", "scene gone on the way"] if command.damages else []
-            more += ["second writer"] if command.name in ("synthesize", "prepare", "train") else []
-            fault = rng.choice([*common, *more])
+            command = _command(chain, options.commands, number)
+            fault = options.fault or rng.choice(faults_of(command))
             what, outcome = disturb(chain, command, fault, rng, number)
             kind, _, details = outcome.partition("\n")
             print(f"{number + 1:4} {command.name:10} {what}; after it: {kind}", flush=True)
             if details:
                 print(details, flush=True)
-            outcomes[kind.split(":")[0].split()[0]] += 1
+            outcomes[kind.split(":")[0]] += 1
+            kinds[command.name, fault] += 1
+    for (name, fault), count in sorted(kinds.items()):
+        print(f"{name:10} {fault:22} {count}")
     print(f"faults {options.faults}: " + ", ".join(f"{name} {n}" for name, n in sorted(outcomes.items())))
     return int(outcomes["equal"] != options.faults)
+
+
+def _command(chain: Chain, names: str | None, number: int) -> Command:
+    """Each in its turn, the slow ones seldom."""
+    if names is not None:
+        by_name = {command.name: command for command in (*chain.commands, *chain.slow_commands)}
+        wanted = names.split(",")
+        return by_name[wanted[number % len(wanted)]]
+    turn, rest = divmod(number, SLOW_EVERY)
+    if rest == SLOW_EVERY - 1:
+        return chain.slow_commands[turn % len(chain.slow_commands)]
+    return chain.commands[(number - turn) % len(chain.commands)]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from pointseg.core.labels import LabelSpace
 from pointseg.core.prediction import ScenePrediction
 
 _NUM_TOP = 5
-_PER_SLICE = 65_536
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,11 @@ def classes_needed(extras: Iterable[str], num_classes: int) -> int:
     return min(num_classes, max((EXTRAS[name][0](num_classes) for name in extras), default=1))
 
 
+def needs_entropy(extras: Iterable[str]) -> bool:
+    """Whether a prediction must have its entropy for these extras."""
+    return "entropy" in extras
+
+
 def columns_of(
     prediction: ScenePrediction, label_space: LabelSpace, extras: Iterable[str]
 ) -> tuple[Column, ...]:
@@ -69,7 +73,7 @@ def columns_of(
     order. All are float32, ids int32, and none of them depends on what was left unclassified.
 
     Args:
-        prediction: with at least :func:`classes_needed` classes.
+        prediction: with at least :func:`classes_needed` classes, and entropy where that is asked for.
         label_space: its classes.
         extras: names of :data:`EXTRAS`.
     """
@@ -88,13 +92,8 @@ def _confidence(prediction: ScenePrediction, labels: LabelSpace) -> list[Column]
 
 
 def _entropy(prediction: ScenePrediction, labels: LabelSpace) -> list[Column]:
-    _, probability = _ranked(prediction, labels.num_classes)
-    entropy = np.empty(len(probability), np.float32)
-    for start in range(0, len(probability), _PER_SLICE):
-        p = probability[start : start + _PER_SLICE].astype(np.float64)
-        # The limit of p ln p at 0 is 0.
-        entropy[start : start + _PER_SLICE] = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
-    return [_single("entropy", entropy, "of the probabilities, nats")]
+    assert prediction.entropy is not None
+    return [_single("entropy", prediction.entropy, "of the probabilities, nats")]
 
 
 def _margin(prediction: ScenePrediction, labels: LabelSpace) -> list[Column]:
@@ -139,7 +138,7 @@ def _single(name: str, values: npt.NDArray[Any], meaning: str) -> Column:
 #: Name -> how many of the most probable of K classes it takes, and what makes its columns.
 EXTRAS: dict[str, tuple[Callable[[int], int], Callable[[ScenePrediction, LabelSpace], list[Column]]]] = {
     "confidence": (lambda k: 1, _confidence),
-    "entropy": (lambda k: k, _entropy),
+    "entropy": (lambda k: 1, _entropy),
     "margin": (lambda k: 2, _margin),
     "top5": (lambda k: _NUM_TOP, _top5),
     "probabilities": (lambda k: k, _probabilities),

@@ -116,17 +116,19 @@ class ScenePrediction:
         name: name of the scene.
         train_index: (P,) int64 most probable class; IGNORE where it was asked for and is not probable enough.
         confidence: (P,) float32 its probability, averaged over the test-time views.
-        top_index: (P, n) int64 the n most probable classes, the first one first; None unless asked for.
+        top_index: (P, n) integers, the n most probable classes, the first one first; None unless asked for.
         top_probability: (P, n) float32 their probabilities.
         others: predictions of further heads of the network, by name, where they were asked for.
+        entropy: (P,) float32 -sum p ln p over all classes, in nats; None unless asked for.
     """
 
     name: str
     train_index: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
-    top_index: npt.NDArray[np.int64] | None = None
+    top_index: npt.NDArray[np.integer] | None = None
     top_probability: npt.NDArray[np.float32] | None = None
     others: Mapping[str, ScenePrediction] = field(default_factory=dict)
+    entropy: npt.NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"ScenePrediction({self.name!r}, {len(self.train_index)} vertices)"
@@ -143,19 +145,28 @@ class ScenePrediction:
 
     @classmethod
     def ranked(
-        cls, name: str, index: npt.NDArray[np.int64], probability: npt.NDArray[np.float32]
+        cls,
+        name: str,
+        index: npt.NDArray[np.integer],
+        probability: npt.NDArray[np.float32],
+        entropy: npt.NDArray[np.float32] | None = None,
     ) -> ScenePrediction:
         """That of the (P, n) most probable classes and their probabilities, the most probable one first."""
-        first, confidence = np.ascontiguousarray(index[:, 0]), np.ascontiguousarray(probability[:, 0])
+        first, confidence = index[:, 0].astype(np.int64), np.ascontiguousarray(probability[:, 0])
         if index.shape[1] < 2:
-            return cls(name, first, confidence)
-        return cls(name, first, confidence, index, probability)
+            return cls(name, first, confidence, entropy=entropy)
+        return cls(name, first, confidence, index, probability, entropy=entropy)
 
     @classmethod
     def of_heads(cls, heads: Mapping[str, ScenePrediction]) -> ScenePrediction:
         """That of the main head, which holds those of the others."""
         others = {name: found for name, found in heads.items() if name != MAIN}
         return replace(heads[MAIN], others=others) if others else heads[MAIN]
+
+
+def entropy_of(probabilities: Tensor) -> Tensor:
+    """(N,) -sum p ln p of (N, K) probabilities, in nats; the limit of p ln p at 0 is 0."""
+    return torch.special.entr(probabilities.double()).sum(dim=1).float()
 
 
 def most_probable(probabilities: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -61,6 +61,7 @@ class Pipeline(Protocol):
         max_tile_points: int | None,
         top: int = 1,
         heads: Sequence[str] = (),
+        entropy: bool = False,
     ) -> ScenePrediction:
         """The prediction for every row of one member; ``network`` is in evaluation mode.
 
@@ -71,6 +72,7 @@ class Pipeline(Protocol):
             max_tile_points: rows that may be predicted at once, where the kind can be cut; None never cuts.
             top: from 2 on, this many most probable classes of every row are given too.
             heads: further heads of the network whose predictions are wanted in ``others``.
+            entropy: give that of every row too.
         """
         ...
 

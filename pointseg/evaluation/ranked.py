@@ -27,7 +27,7 @@ class RankedConfusion:
     def __init__(self, num_classes: int, ranks: Sequence[int]) -> None:
         self.confusions = {k: Confusion(num_classes) for k in ranks}
 
-    def update(self, truth: npt.NDArray[np.int64], ranked: npt.NDArray[np.int64]) -> None:
+    def update(self, truth: npt.NDArray[np.int64], ranked: npt.NDArray[np.integer]) -> None:
         """Count the vertices of a scene.
 
         Args:

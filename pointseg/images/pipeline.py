@@ -180,12 +180,13 @@ class ImagePipeline:
         max_tile_points: int | None,
         top: int = 1,
         heads: Sequence[str] = (),
+        entropy: bool = False,
     ) -> ScenePrediction:
         """The prediction for every pixel, see :func:`pointseg.images.predict.predict`.
 
         ``max_tile_points`` is for scans: how an image is cut is said by ``slide_stride``, as it was trained.
         """
-        return predict(network, self, scene, views=views, top=top, heads=heads)
+        return predict(network, self, scene, views=views, top=top, heads=heads, entropy=entropy)
 
     def to_pixels(self, rows: Tensor, batch: ImageBatch, scene: ImageScene, view: int) -> Tensor:
         """(M, K) values of an evaluated batch as (K, height, width) of the image; the mean where test windows

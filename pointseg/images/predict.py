@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pointseg.core.image import ImageScene
-from pointseg.core.prediction import ScenePrediction, most_probable
+from pointseg.core.prediction import ScenePrediction, entropy_of, most_probable
 from pointseg.core.rows import MAIN
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def predict(
     views: int,
     top: int = 1,
     heads: Sequence[str] = (),
+    entropy: bool = False,
 ) -> ScenePrediction:
     """Class and confidence of every pixel, in reading order.
 
@@ -35,6 +36,7 @@ def predict(
         views: test-time views whose probabilities are summed pixel by pixel.
         top: from 2 on, this many most probable classes of every pixel are given too.
         heads: further heads of the network whose predictions are wanted in ``others``.
+        entropy: give that of every pixel too.
     """
     totals: dict[str, Tensor] = {}
     uploaded = pipeline.upload(image)
@@ -47,6 +49,10 @@ def predict(
             totals[head] = totals[head].add_(pixels) if head in totals else pixels
     found = {}
     for head, total in totals.items():
-        best, winner = most_probable(total.flatten(1).T, top if head == MAIN else 1)
-        found[head] = ScenePrediction.ranked(image.name, winner.cpu().numpy(), (best / views).cpu().numpy())
+        rows = total.flatten(1).T
+        best, winner = most_probable(rows, top if head == MAIN else 1)
+        spread = entropy_of(rows / views).cpu().numpy() if entropy and head == MAIN else None
+        found[head] = ScenePrediction.ranked(
+            image.name, winner.cpu().numpy(), (best / views).cpu().numpy(), spread
+        )
     return ScenePrediction.of_heads(found)

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pointseg.core.destination import check_destination, naming
-from pointseg.core.extras import classes_needed, parse_extras
+from pointseg.core.extras import classes_needed, needs_entropy, parse_extras
 from pointseg.core.labels import IGNORE, LabelSpace
 from pointseg.core.prediction import ScenePrediction
 from pointseg.data.kind import DataFile
@@ -105,6 +105,7 @@ def label(
         views=options.views,
         max_tile_points=options.max_points,
         top=classes_needed(options.save, labels.num_classes),
+        entropy=needs_entropy(options.save),
     )
     if options.min_confidence is not None:
         prediction = prediction.above(options.min_confidence)

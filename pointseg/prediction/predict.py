@@ -27,6 +27,7 @@ def predict_scenes(
     max_tile_points: int | None = None,
     top: int = 1,
     heads: Sequence[str] = (),
+    entropy: bool = False,
 ) -> Iterator[ScenePrediction]:
     """Predict every vertex of every scene in file order, or every pixel of every image in reading order.
 
@@ -45,6 +46,7 @@ def predict_scenes(
         top: from 2 on, each prediction also has this many most probable classes.
         heads: further heads of the network whose predictions are wanted in ``others``; the network runs once
             for all.
+        entropy: each prediction also has the entropy of its probabilities.
 
     Raises:
         ValueError: if ``views`` or ``max_tile_points`` is out of range, or for a scene that the pipeline
@@ -56,7 +58,13 @@ def predict_scenes(
     for scene in scenes:
         with evaluation_mode(segmenter):
             prediction = pipeline.predict(
-                segmenter, scene, views=views, max_tile_points=max_tile_points, top=top, heads=heads
+                segmenter,
+                scene,
+                views=views,
+                max_tile_points=max_tile_points,
+                top=top,
+                heads=heads,
+                entropy=entropy,
             )
         yield prediction
 
@@ -68,6 +76,7 @@ def predict_scene(
     views: int = 1,
     max_tile_points: int | None = None,
     top: int = 1,
+    entropy: bool = False,
 ) -> ScenePrediction:
     """Predict one scene or image, or one file of it; what is doubtful about a file becomes a warning.
 
@@ -82,7 +91,13 @@ def predict_scene(
     else:
         member = scene
     found = predict_scenes(
-        run.segmenter, run.pipeline, [member], views=views, max_tile_points=max_tile_points, top=top
+        run.segmenter,
+        run.pipeline,
+        [member],
+        views=views,
+        max_tile_points=max_tile_points,
+        top=top,
+        entropy=entropy,
     )
     return next(found)
 

@@ -29,6 +29,8 @@ from pointseg.runs.origin import Origin
 FREE_TO_CHANGE = frozenset(
     {"data.path", "engine", "train.workers", "train.num_threads", "train.log_every"}
     | {"train.checkpoint_every", "train.keep_checkpoints"}
+    # With another number of processes; the training sees to it that steps are of as many batches as before.
+    | {"train.accumulate"}
 )
 _WRITTEN_AGAIN = "The `pointseg train` command of this run writes it again, also where the run is at its end."
 

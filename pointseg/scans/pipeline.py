@@ -153,10 +153,18 @@ class ScenePipeline:
         max_tile_points: int | None,
         top: int = 1,
         heads: Sequence[str] = (),
+        entropy: bool = False,
     ) -> ScenePrediction:
         """The prediction for every vertex of a scene, see :func:`pointseg.scans.predict.predict`."""
         return predict(
-            network, self, scene, views=views, max_tile_points=max_tile_points, top=top, heads=heads
+            network,
+            self,
+            scene,
+            views=views,
+            max_tile_points=max_tile_points,
+            top=top,
+            heads=heads,
+            entropy=entropy,
         )
 
     def upload(self, scene: Scene) -> PointCloud:

@@ -336,17 +336,24 @@ def resume_state(state: TrainingState, folder: RunFolder, job: TrainingJob) -> l
             "Give the same store, another folder, or --no-resume."
         )
     before, now = int(saved.get("batches_per_step", job.batches_per_step)), job.batches_per_step
-    if before != now and job.experiment.train.epochs is not None:
-        raise ValueError(
-            f"{folder.path}: its steps were of {before} batches over all processes and would now be of "
-            f"{now}, so that those that are left would not be its {job.experiment.train.epochs:g} epochs. "
-            "Continue with as many processes as before, or in a new folder with train.steps and "
-            "train.init_from."
-        )
     state.load_dict(saved)
     if before == now:
         return notices
-    return [*notices, f"beware: steps were of {before} batches over all processes and are now of {now}"]
+    beware = f"steps were of {before} batches over all processes and are now of {now}"
+    world = job.processes.world
+    remedy = f"train.accumulate={before // world} keeps them" if before % world == 0 else ""
+    if job.experiment.train.epochs is not None:
+        raise ValueError(
+            f"{folder.path}: {beware}, so that those that are left would not be its "
+            f"{job.experiment.train.epochs:g} epochs. Continue with as many processes as before"
+            f"{f' ({remedy})' if remedy else ''}, or in a new folder with train.steps and train.init_from."
+        )
+    if folder.read_experiment().train.accumulate != job.experiment.train.accumulate:
+        raise ValueError(
+            f"{folder.path}: {beware}. Another train.accumulate is for another number of processes, so that "
+            f"the product stays{f': here {remedy}' if remedy else ''}; or choose another folder."
+        )
+    return [*notices, f"beware: {beware}{f'; {remedy}' if remedy else ''}"]
 
 
 def _own_losses(job: TrainingJob) -> dict[str, str]:

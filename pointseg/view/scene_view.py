@@ -49,7 +49,7 @@ class SceneView:
     truth: Indices | None = None
     predicted: Indices | None = None
     confidence: npt.NDArray[np.float32] | None = None
-    top_index: Indices | None = None
+    top_index: npt.NDArray[np.integer] | None = None
     top_probability: npt.NDArray[np.float32] | None = None
     frequency: npt.NDArray[np.float64] | None = None
     vertex: Indices | None = None

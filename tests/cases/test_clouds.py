@@ -118,6 +118,18 @@ def test_what_a_network_will_miss_is_said_with_what_the_file_has(tmp_path: Path)
     assert read_for_network(tmp_path / "a.ply", ["height"], 0.1).remarks == ()
 
 
+def test_one_colour_for_all_is_said_where_the_network_saw_colours(tmp_path: Path) -> None:
+    def remarks(color: npt.NDArray[Any], features: list[str]) -> str:
+        columns = {**xyz_columns(RNG.random((60, 3))), "red": ("uchar", color)}
+        columns |= {"green": ("uchar", np.full(60, 128)), "blue": ("uchar", np.full(60, 128))}
+        return " ".join(read_for_network(ply(tmp_path / "a.ply", columns), features, 0.1).remarks)
+
+    grey, noisy = np.full(60, 128), np.full(60, 128)
+    noisy[30] = 129
+    assert "all points have one colour, so that the network sees none" in remarks(grey, ["color", "height"])
+    assert "one colour" not in remarks(grey, ["height"]) + remarks(noisy, ["color"])
+
+
 # Map coordinates keep their digits.
 
 

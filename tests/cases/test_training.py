@@ -142,10 +142,34 @@ def test_epochs_do_not_continue_on_another_number_of_processes(
         saved.pop("format")
         save_checkpoint(run / "checkpoints" / "last.pt", {**saved, "batches_per_step": 2})
         if steps == "epochs":
-            with pytest.raises(ValueError, match="of 2 batches over all processes and would now be of 1"):
+            with pytest.raises(ValueError, match="of 2 batches over all processes and are now of 1"):
                 quiet_train(experiment, run)
         else:
-            assert quiet_train(experiment, run).is_finished
+            assert quiet_train(experiment, run, stop_after=2).step == 2
+
+
+def test_one_process_goes_on_where_two_were_with_the_same_batches_a_step(
+    tiny_experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    """What two processes have begun: their run says accumulate = 1 and two batches a step."""
+    for epochs in ([], ["train.steps=null", "train.epochs=4"]):
+        settings, run = ("data.val_split=null", *epochs), tmp_path / f"run{len(epochs)}"
+        quiet_train(tiny_experiment(*settings), run, stop_after=1)
+        saved = load_checkpoint(run / "checkpoints" / "last.pt")
+        saved.pop("format")
+        save_checkpoint(run / "checkpoints" / "last.pt", {**saved, "batches_per_step": 2})
+        with pytest.raises(ValueError, match=r"are now of 3.*train\.accumulate=2 keeps them"):
+            quiet_train(tiny_experiment(*settings, "train.accumulate=3"), run)
+        assert quiet_train(tiny_experiment(*settings, "train.accumulate=2"), run).is_finished
+        assert load_checkpoint(run / "checkpoints" / "last.pt")["batches_per_step"] == 2
+
+
+def test_the_same_process_does_not_go_on_with_other_steps(
+    tiny_experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    quiet_train(tiny_experiment("data.val_split=null"), tmp_path / "run", stop_after=1)
+    with pytest.raises(ValueError, match=r"here train\.accumulate=1 keeps them"):
+        quiet_train(tiny_experiment("data.val_split=null", "train.accumulate=2"), tmp_path / "run")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")

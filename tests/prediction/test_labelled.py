@@ -7,13 +7,14 @@ from typing import Any
 import laspy
 import numpy as np
 import pytest
+import torch
 from plyfile import PlyData, PlyElement
 from typer.testing import CliRunner
 
 from pointseg.cli import app
 from pointseg.core.extras import classes_needed, columns_of, parse_extras
 from pointseg.core.labels import LabelSpace, distinct_colors
-from pointseg.core.prediction import ScenePrediction
+from pointseg.core.prediction import ScenePrediction, entropy_of
 from pointseg.formats.las_labelled import label_dimension, write_labelled_las
 from pointseg.formats.ply import read_ply
 from pointseg.prediction.predict import predict_scene
@@ -319,8 +320,9 @@ def six_classes() -> tuple[np.ndarray, ScenePrediction]:
     probabilities = np.random.default_rng(1).dirichlet(np.ones(6), 50).astype(np.float32)
     probabilities[0] = [0, 0, 1, 0, 0, 0]
     order = np.argsort(-probabilities, axis=1, kind="stable")
+    entropy = entropy_of(torch.from_numpy(probabilities)).numpy()
     return probabilities, ScenePrediction.ranked(
-        "six", order, np.take_along_axis(probabilities, order, axis=1)
+        "six", order, np.take_along_axis(probabilities, order, axis=1), entropy
     )
 
 
@@ -345,8 +347,24 @@ def test_extras_are_what_their_definitions_say() -> None:
     assert all(column.values.dtype in (np.float32, np.int32) for column in columns.values())
 
 
+@pytest.mark.parametrize(("views", "max_tile_points"), [(1, None), (1, 150), (2, 150)])
+def test_entropy_is_that_of_all_classes_without_them_being_kept(
+    trained_run: Path, room: tuple[np.ndarray, np.ndarray], tmp_path: Path, views: int, max_tile_points: int
+) -> None:
+    np.savez(tmp_path / "a.npz", xyz=room[0])
+    run, scene = load_run(trained_run, device="cpu"), read_cloud_file(tmp_path / "a.npz").scene
+    options = {"views": views, "max_tile_points": max_tile_points}
+    p = predict_scene(run, scene, top=3, **options).top_probability
+    alone = predict_scene(run, scene, entropy=True, **options)
+    assert p is not None and alone.entropy is not None and alone.top_index is None
+    by_hand = -(p.astype(float) * np.log(np.maximum(p.astype(float), 1e-300))).sum(axis=1)
+    np.testing.assert_allclose(alone.entropy, by_hand, atol=1e-5)
+    assert by_hand.max() - by_hand.min() > 0.01
+    assert predict_scene(run, scene, **options).entropy is None
+
+
 @pytest.mark.parametrize(
-    ("save", "needed"), [("", 1), ("confidence", 1), ("margin", 2), ("top5", 5), ("margin,entropy", 6)]
+    ("save", "needed"), [("", 1), ("confidence", 1), ("margin", 2), ("top5", 5), ("margin,entropy", 2)]
 )
 def test_a_prediction_has_no_more_classes_than_are_saved(save: str, needed: int) -> None:
     assert classes_needed(parse_extras(save), 6) == needed
