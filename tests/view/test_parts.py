@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy.spatial import KDTree
 
 from pointseg.core.labels import LabelSpace, distinct_colors
 from pointseg.core.scene import Scene
@@ -107,10 +108,12 @@ def address(
 def test_more_points_come_where_one_looks_closely_and_can_be_picked(address: str, visit: Opener) -> None:
     scene = field()
     cut = Parts.of(SceneView.of(scene, LABELS))
-    # A vertex in the middle of a part, which the overview does not hold.
+    # A vertex of a part, which the overview does not hold, and which no other one's disc covers: near the middle of the part,
+    # the one farthest from its neighbour.
     rows = cut.rows[0]
-    middle = scene.xyz_m[rows].mean(axis=0)
-    vertex = int(rows[np.argmin(np.abs(scene.xyz_m[rows] - middle).sum(axis=1))])
+    apart = KDTree(scene.xyz_m).query(scene.xyz_m[rows], k=2)[0][:, 1]
+    central = np.abs(scene.xyz_m[rows] - scene.xyz_m[rows].mean(axis=0)).max(axis=1) < 4
+    vertex = int(rows[np.argmax(np.where(central, apart, 0))])
     target = ",".join(str(round(float(value), 3)) for value in scene.xyz_m[vertex])
     # From afar the overview is as much as can be seen.
     with visit(f"{address}scenes/field.0.html#view=-1.5,0.7,600,{target}") as page:
