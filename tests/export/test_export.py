@@ -252,3 +252,22 @@ def test_every_shipped_model_opens_and_says_what_it_is(tmp_path: Path) -> None:
         card = (folder / "README.md").read_text()
         assert "not stated" not in card and "| class | IoU" in card and "get another label" in card
         assert (folder / "weights.safetensors").stat().st_size < 5e6
+
+
+def test_tiles_are_classified_straight_after_the_installation(tmp_path: Path) -> None:
+    # A slope with trees on it, 100 points per 100 square metres as a decimated tile, far from the origin.
+    rng = np.random.default_rng(0)
+    ground = np.c_[rng.uniform(0, 200, (20_000, 2)), rng.normal(0, 0.03, 20_000)]
+    ball = rng.normal(size=(25, 400, 3))
+    ball *= rng.uniform(0, 1, (25, 400, 1)) ** (1 / 3) / np.linalg.norm(ball, axis=2, keepdims=True)
+    middle = np.c_[rng.uniform(20, 180, (25, 2)), np.full(25, 9.0)]
+    trees = (middle[:, None] + ball * (5, 5, 3.5)).reshape(-1, 3)
+    xyz = np.concatenate([ground, trees])
+    xyz[:, 2] += 0.02 * xyz[:, 0] + 100
+    np.savez(tmp_path / "slope.npz", xyz=xyz + (770_000, 6_277_000, 0))
+    result = call(
+        "predict", "lidarhd/minkunet", tmp_path / "slope.npz", "-o", tmp_path / "out.npz", "--device", "cpu"
+    )
+    assert result.exit_code == 0, result.output
+    label = np.load(tmp_path / "out.npz")["label"]
+    assert (label[:20_000] == 2).mean() > 0.95 and (label[20_000:] == 5).mean() > 0.95
