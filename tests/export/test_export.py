@@ -264,7 +264,8 @@ def test_tiles_are_classified_straight_after_the_installation(tmp_path: Path) ->
     trees = (middle[:, None] + ball * (5, 5, 3.5)).reshape(-1, 3)
     xyz = np.concatenate([ground, trees])
     xyz[:, 2] += 0.02 * xyz[:, 0] + 100
-    np.savez(tmp_path / "slope.npz", xyz=xyz + (770_000, 6_277_000, 0))
+    xyz += np.array([770_000, 6_277_000, 0])
+    np.savez(tmp_path / "slope.npz", xyz=xyz)
     result = call(
         "predict", "lidarhd/minkunet", tmp_path / "slope.npz", "-o", tmp_path / "out.npz", "--device", "cpu"
     )

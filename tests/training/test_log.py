@@ -140,7 +140,7 @@ def test_events_of_an_abandoned_future_are_purged(tmp_path: Path) -> None:
         for step in steps:
             board.of_callbacks(step, {"a": 10.0 * step + (purge_step or 0)}, "train")
         board.close()
-        # Files are read in the order of their names, which begin with the second: a run is resumed in a later one.
+        # Files are read in the order of their names, which begin with the second they were made in.
         time.sleep(1.0)
     events = EventAccumulator(str(tmp_path)).Reload().Scalars("train/a")
     assert [(event.step, event.value) for event in events] == [(1, 10.0), (2, 20.0), (3, 33.0), (4, 43.0)]

@@ -108,8 +108,8 @@ def address(
 def test_more_points_come_where_one_looks_closely_and_can_be_picked(address: str, visit: Opener) -> None:
     scene = field()
     cut = Parts.of(SceneView.of(scene, LABELS))
-    # A vertex of a part, which the overview does not hold, and which no other one's disc covers: near the middle of the part,
-    # the one farthest from its neighbour.
+    # A vertex of a part, which the overview does not hold, and which no other one's disc covers: near the
+    # middle of the part, the one farthest from its neighbour.
     rows = cut.rows[0]
     apart = KDTree(scene.xyz_m).query(scene.xyz_m[rows], k=2)[0][:, 1]
     central = np.abs(scene.xyz_m[rows] - scene.xyz_m[rows].mean(axis=0)).max(axis=1) < 4
