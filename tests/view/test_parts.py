@@ -135,3 +135,17 @@ def test_more_points_come_where_one_looks_closely_and_can_be_picked(address: str
         page.keyboard.press("Escape")
         page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
         until(page, f"location.hash.includes('vertex={vertex}')")
+
+
+def test_the_wheel_goes_to_what_is_under_the_pointer_and_not_through_it(address: str, visit: Opener) -> None:
+    # What the camera turns about lies ten metres under the floor, which is at 0.
+    with visit(f"{address}scenes/field.0.html#view=-1.5,0.7,60,10,24,-10") as page:
+        drawn(page)
+        for _ in range(20):
+            page.mouse.move(500, 400)
+            page.mouse.wheel(0, -240)
+        until(page, "location.hash.split(',')[2] < 5")
+        _, elevation, distance, x, y, z = (float(word) for word in words(page)["view"].split(","))
+        assert z + distance * np.sin(elevation) > 0.02
+        assert 0 < x < 20 and 0 < y < 30 and abs(z) < 1
+        until(page, "Number(document.getElementById('shown').dataset.shown) > 20000")

@@ -174,7 +174,7 @@ async function main() {
   });
 
   let pending = 0;
-  const pointAt = (x, y) => points.at(x, y, state, canvas.clientWidth, canvas.clientHeight);
+  const pointAt = (x, y, reach) => points.at(x, y, state, canvas.clientWidth, canvas.clientHeight, reach);
   listen(canvas, camera, {
     move() { if (state.pinned < 0) byId("pick").hidden = true; redraw(); },
     hover(x, y) {
@@ -184,6 +184,10 @@ async function main() {
     },
     click(x, y) { pin(pointAt(x, y)); },
     leave() { cancelAnimationFrame(pending); if (state.pinned < 0) byId("pick").hidden = true; },
+    anchor(x, y) {
+      const point = facts.picture ? -1 : pointAt(x, y, 40);
+      return point < 0 ? undefined : points.world(point);
+    },
     look(x, y) {
       const point = facts.picture ? -1 : pointAt(x, y);
       if (point >= 0) camera.target = points.world(point);

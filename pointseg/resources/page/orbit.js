@@ -60,8 +60,12 @@ class Orbit {
     this.target = addScaled(addScaled(this.target, right, -dx * metres), up, dy * metres);
   }
 
-  zoom(factor) {
-    this.distance = Math.min(20 * this.extent, Math.max(0.002 * this.extent, this.distance * factor));
+  // Towards a point in world coordinates, which keeps its place in the picture, and never through it: what one turns about
+  // may lie under the ground. Towards the middle without one.
+  zoom(factor, x, y, about = this.target) {
+    const before = this.distance;
+    this.distance = Math.min(20 * this.extent, Math.max(0.002 * this.extent, before * factor));
+    this.target = addScaled(about, subtract(this.target, about), this.distance / before);
   }
 
   // Column-major world -> clip. `shift` moves the middle of the picture out from under the legend; a little
@@ -93,10 +97,18 @@ class Orbit {
   get far() { return this.distance + 4 * this.extent; }
 }
 
-// Mouse and touch. `on` has move(), hover(x, y), click(x, y), leave(), look(x, y).
+// Mouse and touch. `on` has move(), hover(x, y), click(x, y), leave(), look(x, y), and anchor(x, y): the point in world
+// coordinates that a zoom there goes to, or undefined.
 function listen(canvas, orbit, on) {
   const pointers = new Map();
-  let moved = 0;
+  let moved = 0, anchor = { until: 0 };
+  // Looked for once a gesture: events that follow one another closely at about one place.
+  const zoom = (factor, x, y) => {
+    const now = performance.now();
+    if (now > anchor.until || Math.hypot(x - anchor.x, y - anchor.y) > 24) anchor = { x, y, point: on.anchor(x, y) };
+    anchor.until = performance.now() + 400;
+    orbit.zoom(factor, x, y, anchor.point);
+  };
   const center = () => {
     const all = [...pointers.values()];
     const x = all.reduce((s, p) => s + p.x, 0) / all.length, y = all.reduce((s, p) => s + p.y, 0) / all.length;
@@ -117,7 +129,7 @@ function listen(canvas, orbit, on) {
     moved += Math.abs(dx) + Math.abs(dy);
     if (pointers.size > 1) {
       orbit.pan(dx, dy, canvas.clientHeight);
-      if (before.spread && after.spread) orbit.zoom(before.spread / after.spread, after.x, after.y);
+      if (before.spread && after.spread) zoom(before.spread / after.spread, after.x, after.y);
     } else if (event.buttons & 6 || event.shiftKey || event.ctrlKey) orbit.pan(dx, dy, canvas.clientHeight);
     else orbit.turn(dx, dy);
     on.move();
@@ -137,7 +149,7 @@ function listen(canvas, orbit, on) {
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     const lines = event.deltaMode === 1 ? 30 : event.deltaMode === 2 ? 400 : 1;
-    orbit.zoom(Math.exp(event.deltaY * lines * 0.0012), event.clientX, event.clientY);
+    zoom(Math.exp(event.deltaY * lines * 0.0012), event.clientX, event.clientY);
     on.move();
   }, { passive: false });
   canvas.addEventListener("dblclick", (event) => on.look(event.clientX, event.clientY));

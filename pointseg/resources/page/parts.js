@@ -23,10 +23,10 @@ class Points {
     return this.pieces.find(({ start, facts }) => point >= start && point < start + facts.count);
   }
 
-  at(x, y, state, width, height) {
+  at(x, y, state, width, height, least) {
     let best = -1, nearest = Infinity;
     for (const { start, picker } of this.pieces) {
-      const point = picker.at(x, y, state, width, height);
+      const point = picker.at(x, y, state, width, height, least);
       if (point < 0 || (this.pieces.length > 1 && picker.depth >= nearest)) continue;
       nearest = picker.depth;
       best = start + point;

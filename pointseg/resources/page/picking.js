@@ -25,8 +25,8 @@ class Picker {
     return clip[2] <= 0 ? null : [(1 + clip[0] / clip[2]) * width / 2, (1 - clip[1] / clip[2]) * height / 2];
   }
 
-  // Index of the point seen at (x, y) CSS pixels, or -1.
-  at(x, y, state, width, height) {
+  // Index of the point seen at (x, y) CSS pixels, or -1. A point is as large as its disc, and has a radius of `least` pixels.
+  at(x, y, state, width, height, least = 2.5) {
     const { position, normal } = this.arrays, { facts } = this, { camera } = state;
     const m = camera.matrix(width, height, state.shift), eye = camera.eye, s = facts.extent / 65535, o = facts.origin;
     const focal = height / 2 / Math.tan(camera.fitted(width, height) / 2);
@@ -38,7 +38,7 @@ class Picker {
       if (w <= 0 || w >= nearest) continue;
       const dx = ((m[0] * px + m[4] * py + m[8] * pz + m[12]) / w - aimX) * width / 2;
       const dy = ((m[1] * px + m[5] * py + m[9] * pz + m[13]) / w - aimY) * height / 2;
-      const reach = Math.max(radius / w, 2.5);
+      const reach = Math.max(radius / w, least);
       if (dx * dx + dy * dy > reach * reach) continue;
       if (state.cull && pz > facts.lid) continue;
       if (state.cull && facts.canCull && normal &&
