@@ -7,7 +7,7 @@ new kind is a room of its own, such as ``pointseg/scans``, whose row derives fro
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -84,12 +84,17 @@ class DataFile(Protocol):
         unit: what people call its rows: points, pixels.
         scene: the member.
         remarks: what is doubtful about the file, for people.
+        guesses: what was made for it that the network sees and the file lacks, and what that costs; nothing
+            to worry about where the network was trained on such guesses.
     """
 
     unit: ClassVar[str]
 
     @property
     def scene(self) -> Any: ...
+
+    @property
+    def guesses(self) -> Mapping[str, str]: ...
 
     @property
     def remarks(self) -> tuple[str, ...]: ...

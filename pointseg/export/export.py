@@ -94,6 +94,8 @@ def export_model(
     write_sealed_json(model.label_space, trained.label_space.to_dict())
     if statistics is not None:
         model.write_class_statistics(statistics)
+    if trained.origin is not None:
+        model.write_origin(trained.origin)
     from_training = {
         "trained_scenes": None if statistics is None else statistics.num_samples,
         "trained_points": None if statistics is None else int(statistics.points.sum()),

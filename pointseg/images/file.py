@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -39,6 +39,11 @@ class ImageFile:
 
     scene: ImageScene
     remarks: tuple[str, ...] = ()
+
+    @property
+    def guesses(self) -> Mapping[str, str]:
+        """None: a photograph has what a network sees of it."""
+        return {}
 
     @classmethod
     def read(cls, path: Path) -> ImageFile:

@@ -80,7 +80,7 @@ def predict_file(
         warn(console, source, file.remarks)
     trained = load_run(run, checkpoint=checkpoint, device=device, engine=engine, amp=amp)
     if console is not None:
-        warn(console, source, trained.doubts_about_file(file.scene))
+        warn(console, source, trained.doubts_about_file(file))
     prediction = label(trained, file, output, options, keep_colors=keep_colors)
     if console is not None:
         console.print(class_table(trained.label_space, Found.of(trained.label_space, prediction), file.unit))

@@ -193,7 +193,7 @@ def _label_all(trained: TrainedRun, jobs: Numbered, options: LabelOptions, conso
         place = f"{number} {job.source}"
         try:
             file = _read(trained, job.source, options)
-            warn(console, job.source, (*file.remarks, *trained.doubts_about_file(file.scene)))
+            warn(console, job.source, (*file.remarks, *trained.doubts_about_file(file)))
             job.output.parent.mkdir(parents=True, exist_ok=True)
             prediction = label(trained, file, job.output, options, keep_colors=bool(options.keep_colors))
         except Exception as error:

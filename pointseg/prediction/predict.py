@@ -85,7 +85,7 @@ def predict_scene(
     """
     if isinstance(scene, Path | str):
         file = run.experiment.data.read_file(Path(scene))
-        for remark in (*file.remarks, *run.doubts_about_file(file.scene)):
+        for remark in (*file.remarks, *run.doubts_about_file(file)):
             warnings.warn(f"{scene}: {remark}.", stacklevel=2)
         member: Member = file.scene
     else:

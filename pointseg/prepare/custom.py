@@ -271,7 +271,11 @@ def report_outcome(outcome: Outcome, store: Store, console: Console) -> None:
 def _show_remarks(store: Store, show: Callable[[str], None]) -> None:
     """What is doubtful about the scenes of a store, those of earlier runs too."""
     notes = {name: entry["notes"] for name, entry in sorted(store.entries.items())}
-    lines = [f"WARNING: {name}: {text}." for name, note in notes.items() for text in note.get("remarks", ())]
+    said: dict[str, list[str]] = {}
+    for name, note in notes.items():
+        for text in note.get("remarks", ()):
+            said.setdefault(text, []).append(name)
+    lines = [f"WARNING: {_of(names, len(notes))}: {text}." for text, names in said.items()]
     for line in lines[:_MAX_REMARKS]:
         show(line)
     if len(lines) > _MAX_REMARKS:
@@ -285,6 +289,10 @@ def _show_remarks(store: Store, show: Callable[[str], None]) -> None:
             f"The normals of {made[True]} scenes were made from neighbouring points and point upwards; their "
             "orientation is a guess."
         )
+
+
+def _of(names: Sequence[str], total: int) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} of {total} scenes, such as {names[0]}"
 
 
 def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:

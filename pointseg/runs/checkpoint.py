@@ -20,8 +20,7 @@ from pointseg.config import changed
 from pointseg.core.distributed import choose_device
 from pointseg.core.durable import writing
 from pointseg.core.labels import LabelSpace
-from pointseg.core.member import Member
-from pointseg.data.kind import Pipeline
+from pointseg.data.kind import DataFile, Pipeline
 from pointseg.data.source import Source
 from pointseg.experiment import Experiment
 from pointseg.formats.text import impostor
@@ -89,9 +88,11 @@ class TrainedRun:
         """How members of a data set differ from what the run was trained on, for people."""
         return [] if self.origin is None else self.origin.doubts_about(source, names)
 
-    def doubts_about_file(self, member: Member) -> list[str]:
+    def doubts_about_file(self, file: DataFile) -> list[str]:
         """How a single file differs from what the run was trained on, for people."""
-        return [] if self.origin is None else self.origin.doubts_about_file(member)
+        if self.origin is None:
+            return list(file.guesses.values())
+        return self.origin.doubts_about_file(file)
 
 
 def _foreign(data: LabelSpace, run: LabelSpace) -> str | None:

@@ -4,6 +4,7 @@
     config.yaml           the resolved experiment, without places of the machine that trained it
     label_space.json      its classes
     class_statistics.json class counts of the training split, where the run has kept them
+    data.json             what else is known of the training data, so that other data can be compared with it
     model.json            sealed: hash of each of these files, step, and the facts of the model card
     README.md             the model card
 
@@ -30,7 +31,7 @@ MANIFEST = "model.json"
 WEIGHTS = "weights.safetensors"
 #: Files whose hash the manifest has to hold; it may hold that of class_statistics.json too.
 REQUIRED = (WEIGHTS, "config.yaml", "label_space.json")
-COVERED = (*REQUIRED, "class_statistics.json")
+COVERED = (*REQUIRED, "class_statistics.json", "data.json")
 #: Version of the layout.
 FORMAT = 1
 

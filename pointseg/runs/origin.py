@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointseg.core.member import Member
 from pointseg.core.scene import Scene
+from pointseg.data.kind import DataFile
 from pointseg.data.source import Source
 
 #: So many scenes are measured, evenly over all, and so many of their vertices: enough for a range.
@@ -36,11 +36,14 @@ class Origin:
         options: how they were prepared, where the data set says it.
         height_m: heights of the lowest and the highest training scan, strays left out; None for what is no
             scan.
+        guesses: what all training scenes lacked and got made from their points, see
+            :class:`pointseg.data.kind.DataFile`.
     """
 
     content: str
     options: Mapping[str, Any] = field(default_factory=dict)
     height_m: tuple[float, float] | None = None
+    guesses: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, source: Source, names: Sequence[str]) -> Origin:
@@ -51,7 +54,9 @@ class Origin:
             if isinstance(member, Scene) and member.num_vertices:
                 heights.append(height_m(member.xyz_m))
         span = (round(min(heights), 3), round(max(heights), 3)) if heights else None
-        return cls(content_of(source, names), dict(getattr(source, "options", {})), span)
+        made = all(source.entry(name).get("notes", {}).get("made_normals") for name in names)
+        guesses = ("normals",) if made else ()
+        return cls(content_of(source, names), dict(getattr(source, "options", {})), span, guesses)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Origin:
@@ -59,11 +64,19 @@ class Origin:
         span = data["height_m"]
         low, high = (0.0, 0.0) if span is None else span
         return cls(
-            str(data["content"]), dict(data["options"]), None if span is None else (float(low), float(high))
+            str(data["content"]),
+            dict(data["options"]),
+            None if span is None else (float(low), float(high)),
+            tuple(str(name) for name in data.get("guesses", ())),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return {"content": self.content, "options": dict(self.options), "height_m": self.height_m}
+        return {
+            "content": self.content,
+            "options": dict(self.options),
+            "height_m": self.height_m,
+            "guesses": list(self.guesses),
+        }
 
     def doubts_about(self, source: Source, names: Sequence[str]) -> list[str]:
         """How members of another data set differ from those of the training, for people."""
@@ -81,11 +94,12 @@ class Origin:
             )
         return found
 
-    def doubts_about_file(self, member: Member) -> list[str]:
+    def doubts_about_file(self, file: DataFile) -> list[str]:
         """How a single file differs from the training data, for people."""
+        member = file.scene
         if not isinstance(member, Scene) or not member.num_vertices:
             return []
-        found = []
+        found = [cost for name, cost in file.guesses.items() if name not in self.guesses]
         if self.options.get("axis_aligned"):
             found.append(
                 "the network was trained on scenes that were turned to the axes by their axisAlignment; this "

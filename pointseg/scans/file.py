@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -22,6 +22,11 @@ from pointseg.scans.labelled import write_labelled
 
 #: Single points without a face have no normal, in meshes of every tool; more than this share is a fault.
 _MAX_VOID = 0.05
+_MADE_NORMALS = (
+    "the network was trained with normals and the file has neither these nor faces: they are made from "
+    "neighbouring points and point upwards, so their orientation is a guess that fails for ceilings and half "
+    "of the walls; normals nx, ny, nz in the file, or faces, give better classes"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class CloudFile:
     unused: tuple[str, ...] = ()
     has_made_normals: bool = False
     source: Path | None = None
+
+    @property
+    def guesses(self) -> Mapping[str, str]:
+        """Normals, where they were made from neighbouring points."""
+        return {"normals": _MADE_NORMALS} if self.has_made_normals else {}
 
     @property
     def written_xyz(self) -> npt.NDArray[np.float32] | npt.NDArray[np.float64]:
@@ -150,12 +160,6 @@ def read_for_network(
         return replace(file, remarks=(*remarks, "it has no point; was it written to its end?"))
     if COLOR_SCALES.keys() & set(features):
         remarks += _color_remarks(file)
-    if file.has_made_normals:
-        remarks.append(
-            "the network was trained with normals and the file has neither these nor faces: they are made "
-            "from neighbouring points and point upwards, so their orientation is a guess that fails for "
-            "ceilings and half of the walls; normals nx, ny, nz in the file, or faces, give better classes"
-        )
     remarks += voxel_doubts(file.scene.xyz_m, voxel_size_m)
     return replace(file, remarks=tuple(remarks))
 

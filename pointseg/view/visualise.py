@@ -142,7 +142,7 @@ def _view_of_run(
     loaded: Member
     if Path(scene).suffix and Path(scene).is_file():
         file = run.experiment.data.read_file(Path(scene), want_labels=True)
-        warn(console, Path(scene), (*file.remarks, *run.doubts_about_file(file.scene)))
+        warn(console, Path(scene), (*file.remarks, *run.doubts_about_file(file)))
         loaded = file.scene
     else:
         loaded = _load(run.open_data(store), scene)

@@ -13,6 +13,7 @@ import pytest
 from pointseg.formats.cloud_doubts import doubts, voxel_doubts
 from pointseg.formats.clouds import estimate_normals, read_cloud, to_local
 from pointseg.formats.columns import colors_to_uint8
+from pointseg.runs.origin import Origin
 from pointseg.scans.file import read_cloud_file, read_for_network
 
 laspy = pytest.importorskip("laspy")
@@ -112,9 +113,14 @@ def test_positions_and_normals_in_capitals_are_found(tmp_path: Path) -> None:
 
 def test_what_a_network_will_miss_is_said_with_what_the_file_has(tmp_path: Path) -> None:
     columns = {**xyz_columns(RNG.random((60, 3))), "Rot": ("uchar", np.ones(60))}
-    remarks = " ".join(read_for_network(ply(tmp_path / "a.ply", columns), ["color", "normal"], 0.1).remarks)
-    assert "trained with colours and the file has none (beside positions it has Rot)" in remarks
-    assert "their orientation is a guess" in remarks
+    file = read_for_network(ply(tmp_path / "a.ply", columns), ["color", "normal"], 0.1)
+    assert "trained with colours and the file has none (beside positions it has Rot)" in " ".join(
+        file.remarks
+    )
+    # That normals were made is no doubt where those of the training were made alike.
+    for guesses, doubted in ((("normals",), False), ((), True)):
+        (*doubts,) = Origin("", guesses=guesses).doubts_about_file(file)
+        assert any("their orientation is a guess" in doubt for doubt in doubts) == doubted
     assert read_for_network(tmp_path / "a.ply", ["height"], 0.1).remarks == ()
 
 

@@ -92,7 +92,9 @@ def test_own_clouds_with_colours_of_classes_are_said(
     (tmp_path / "classes.csv").write_text("raw_id,name\n1,a\n2,b\n")
     words = [str(tmp_path / "raw"), str(tmp_path / "store"), "--classes", str(tmp_path / "classes.csv")]
     assert custom.main([*words, "--workers", "1", "--no-normals"]) == 0
-    assert "WARNING: train: its 4,000 points have no more than 3 colours" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.count("points have no more than 3 colours") == 1
+    assert "WARNING: 2 of 2 scenes, such as train: its 4,000 points have no more" in said
 
 
 # Raw ScanNet.
