@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pointseg.core.cores import num_cores
 
 Item = TypeVar("Item")
 
@@ -87,7 +88,7 @@ class Cluster:
         given = read_options(options)
         where = given.pop(WHERE, "slurm")
         self._is_here = where == "local"
-        self._most = min(MOST_JOBS, at_once, os.cpu_count() or 1) if self._is_here else MOST_JOBS
+        self._most = min(MOST_JOBS, at_once, num_cores()) if self._is_here else MOST_JOBS
         parameters = {"cpus_per_task": threads, "slurm_array_parallelism": at_once, **DEFAULTS, **given}
         try:
             self._executor = submitit.AutoExecutor(folder, cluster=where)

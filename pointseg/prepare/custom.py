@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from pointseg.core.cores import num_cores
 from pointseg.core.labels import LabelSpace, groups_by_points
 from pointseg.core.lock import sole_writer
 from pointseg.formats.class_table import ClassTable, merge_ids, read_class_table, read_scene_table
@@ -40,7 +41,6 @@ from pointseg.prepare.preparation import (
     Outcome,
     Prepared,
     add_cluster_options,
-    default_workers,
     exit_code,
     prepare_as_asked,
 )
@@ -314,7 +314,7 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
         help="keep or compute normals (about 10 s a million points and core)",
     )
     parser.add_argument("--neighbours", type=int, default=16, help="points that a normal is fitted to")
-    parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: CPUs)")
+    parser.add_argument("--workers", type=int, default=num_cores(), help="processes (default: CPUs)")
     add_cluster_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="prepare scenes again that are there")
     return parser.parse_args(arguments)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from pointseg.core.cores import num_cores
 from pointseg.core.labels import LabelSpace, load_label_space
 from pointseg.core.lock import sole_writer
 from pointseg.prepare.custom import report_outcome, with_groups
@@ -16,7 +17,6 @@ from pointseg.prepare.preparation import (
     Job,
     Prepared,
     add_cluster_options,
-    default_workers,
     prepare_as_asked,
 )
 from pointseg.scans.store import Store, StoreWriter
@@ -35,7 +35,7 @@ def parser(description: str | None, prog: str, source: str) -> argparse.Argument
     )
     made.add_argument("source", type=Path, metavar="SRC", help=source)
     made.add_argument("store", type=Path, metavar="STORE", help="folder of the store; made if missing")
-    made.add_argument("--workers", type=int, default=default_workers(), help="processes (default: CPUs)")
+    made.add_argument("--workers", type=int, default=num_cores(), help="processes (default: CPUs)")
     add_cluster_options(made)
     made.add_argument("--overwrite", action="store_true", help="prepare scenes again that are there")
     return made

@@ -76,13 +76,6 @@ class Outcome:
         return ["Scenes that could not be prepared:", *lines] if lines else []
 
 
-def default_workers() -> int:
-    """The CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def prepare(
     read: Callable[[Job], Prepared],
     jobs: Sequence[Job],

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pointseg.core.cores import num_cores
 from pointseg.core.labels import load_label_space
 from pointseg.core.lock import sole_writer
 from pointseg.formats.scannet import AGGREGATION_SUFFIX, SEGMENTS_SUFFIX, read_scannet_scene
@@ -40,7 +41,6 @@ from pointseg.prepare.preparation import (
     Outcome,
     Prepared,
     add_cluster_options,
-    default_workers,
     exit_code,
     prepare_as_asked,
 )
@@ -192,7 +192,7 @@ def parse(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     parser.add_argument(
         "--labels", choices=("scannet200", "scannet20"), default="scannet200", help="label set"
     )
-    parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: CPUs)")
+    parser.add_argument("--workers", type=int, default=num_cores(), help="processes (default: CPUs)")
     add_cluster_options(parser)
     parser.add_argument("--splits", type=Path, metavar="DIR", help="folder of scannetv2_{train,val,test}.txt")
     parser.add_argument("--label-table", type=Path, metavar="TSV", help=f"default: {LABEL_TABLE_NAME} in RAW")

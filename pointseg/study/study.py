@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pointseg.config import ConfigError
+from pointseg.core.cores import num_cores
 from pointseg.study.children import Children, Launcher
 from pointseg.study.definition import StudyConfig, read_study
 from pointseg.study.plan import PlannedRun, Planner
@@ -78,7 +78,7 @@ def study(path: Path, options: StudyOptions, *, console: Console | None = None) 
     definition = read_study(path)
     runs = options.out or Path("runs") / definition.name
     results = options.results or path.parent
-    threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
+    threads = options.threads or max(1, num_cores() // options.jobs)
     planner = Planner(definition, runs, threads=threads)
     methods = _methods(definition, planner, options, console)
     results.mkdir(parents=True, exist_ok=True)

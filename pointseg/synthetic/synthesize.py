@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
-import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pointseg.core.cores import num_cores
 from pointseg.core.durable import PARTIAL, is_partial, remove_partials, write_bytes, write_json, write_text
 from pointseg.core.lock import LOCK, sole_writer
 from pointseg.formats.scannet_tables import shipped_label_table, shipped_splits
@@ -103,7 +103,7 @@ def _synthesize(
     if len(waiting) < len(jobs):
         shown.print(f"{len(jobs) - len(waiting)} of {len(jobs)} scenes are there already.")
     with _progress(shown, len(waiting)) as advance:
-        for _ in _run(out, waiting, workers or os.cpu_count() or 1):
+        for _ in _run(out, waiting, workers or num_cores()):
             advance()
     names = {split: [job.name for job in jobs if job.split == split] for split in SPLITS}
     if split_files:

@@ -165,9 +165,12 @@ def forecast_of(
 
 
 def _fitting(batch_size: int, before: int, peak: int, total: int, scenes: int) -> int:
-    """The largest batch that fits, by the memory that the measured one took on top of what was there."""
+    """The largest batch that fits, by the memory that the measured one took on top of what was there.
+
+    Of a pass over all scenes at most, or as many as the recipe has where those are more.
+    """
     fits = int(batch_size * (_ROOM * total - before) / max(peak - before, 1))
-    return min(max(1, fits), scenes)
+    return min(max(1, fits), max(scenes, batch_size))
 
 
 def _problems(found: Forecast) -> tuple[str, ...]:
@@ -189,7 +192,7 @@ def lines_of(found: Forecast, job: TrainingJob, device: str) -> list[str]:
     members = job.store.members
     return [
         f"{found.scenes:,} {members} to train on, {len(job.val_names):,} to validate on; network of "
-        f"{found.parameters / 1e6:.1f} million parameters on {device}",
+        f"{_rounded(found.parameters)} parameters on {device}",
         f"a batch of {found.batch_size} {members}: {mean:,} {found.unit}s, the largest seen {largest:,}",
         f"a step: {found.seconds_per_step:.3g} s; an epoch: {found.steps_per_epoch:,.1f} steps, "
         f"{_duration(found.steps_per_epoch * found.seconds_per_step)}; all {found.total_steps:,} steps: "
@@ -200,6 +203,10 @@ def lines_of(found: Forecast, job: TrainingJob, device: str) -> list[str]:
         *(f"beware: {notice}" for notice in job.notices),
         *(f"PROBLEM: {problem}" for problem in found.problems),
     ]
+
+
+def _rounded(count: int) -> str:
+    return f"{count / 1e6:.1f} million" if count >= 1_000_000 else f"{count:,}"
 
 
 def _duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from pointseg.config import changed
 from pointseg.core.batch import Batch
+from pointseg.core.cores import num_cores
 from pointseg.core.derived_labels import DerivedLabels
 from pointseg.core.distributed import Processes
 from pointseg.core.seeds import derived_seed
@@ -259,5 +260,5 @@ def set_num_threads(num_threads: int | None) -> None:
     """Threads of torch on CPU: as asked, or OMP_NUM_THREADS, or all cores this process may use."""
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    elif "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    elif "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(num_cores())

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pointseg.core.cores import num_cores
 from pointseg.data.reader import LoadedBatch, SceneReader
 from pointseg.training.interrupt import SIGNALS
 
@@ -119,7 +120,8 @@ class _Reader(Dataset[LoadedBatch | _Failure]):
 def train_loader(
     reader: SceneReader, plan: BatchPlan, numbers: range, *, workers: int = 0
 ) -> Iterator[LoadedBatch]:
-    """The batches with the given numbers, in order, read by ``workers`` processes (0: by this one).
+    """The batches with the given numbers, in order, read by ``workers`` processes (0: by this one), or
+    by as many as there are cores where that is fewer; how many makes no difference to the batches.
 
     Raises:
         ValueError: for a scene that cannot be read, with the message of what read it.
@@ -128,7 +130,7 @@ def train_loader(
         _Reader(reader),
         batch_size=None,
         sampler=_Numbers(plan, numbers),
-        num_workers=workers,
+        num_workers=min(workers, num_cores()),
         collate_fn=_as_it_is,
         worker_init_fn=_leave_signals_to_main,
         # Its own generator: the loader must not draw from the one that losses and heads use.

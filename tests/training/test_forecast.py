@@ -80,6 +80,8 @@ def test_a_batch_that_fits_follows_from_the_memory_that_rows_took() -> None:
     assert _fitting(4, 100, 300, 1000, 1000) == 14
     assert _fitting(4, 100, 300, 1000, 9) == 9
     assert _fitting(4, 900, 1100, 1000, 9) == 1
+    # Fewer scenes than a batch has: scenes repeat within it.
+    assert _fitting(12, 100, 300, 2000, 4) == 12
 
 
 @pytest.mark.parametrize(
