@@ -53,16 +53,21 @@ class Coverage:
     def tests_of(self, mutant: Mutant) -> tuple[list[str], list[str]]:
         """The tests to run for a mutant in their order: as many as the budget of time allows, and the rest.
 
-        A line outside functions runs at the import; whatever uses its file may notice it.
+        A line outside functions runs at the import; whatever uses its file may notice it, and so may all
+        tests of its folder: an option's range is no line that is executed where it is used.
         """
         of_file = self.lines.get(mutant.file, {})
         span = _statement(mutant)
         whole = of_file if span is None else span
         tests = {test for line in whole for test in of_file.get(line, ())}
+        if span is None:
+            tests |= {test for test in self.seconds if _distance(test, mutant) < 2}
         ordered = sorted(tests, key=lambda test: (_distance(test, mutant), self.seconds[test], test))
         total = list(itertools.accumulate(self.seconds[test] for test in ordered))
         within = max(1, bisect.bisect_right(total, BUDGET_S))
-        processes = [test for test in IN_PROCESSES.get(folder_of(mutant), ()) if tests]
+        processes = list(IN_PROCESSES.get(folder_of(mutant), ()))
+        if not ordered:
+            return processes, []
         return ordered[:within], [*ordered[within:], *processes]
 
     def limit_s(self, tests: Sequence[str]) -> int:

@@ -64,6 +64,8 @@ def test_what_is_no_table_is_named(tmp_path: Path, text: str, said: str) -> None
 
 def test_tables_beside_clouds_are_no_clouds(tmp_path: Path) -> None:
     assert is_text_cloud(write(tmp_path / "a.txt", " "))
+    (tmp_path / "bare.txt").write_text("0.5 1 2\n1 2 3\n")
+    assert is_text_cloud(tmp_path / "bare.txt")
     assert is_text_cloud(write(tmp_path / "b.csv", ",", "x,y,z,r,g,b,label\n"))
     for name, text in {
         "classes.csv": "raw_id,name\n1,wall\n2,floor\n",

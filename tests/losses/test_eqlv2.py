@@ -65,3 +65,15 @@ def test_the_gradient_is_exact() -> None:
     loss(LOGITS, LABELS)
     loss.eval()
     assert torch.autograd.gradcheck(lambda z: loss(z, LABELS), [LOGITS.clone().requires_grad_()])
+
+
+def test_accounts_of_rows_that_are_hardly_pushed_stay_small() -> None:
+    loss = EqualizationLossV2(3)
+    loss(LOGITS - 6, LABELS)
+    # sigmoid(-6) is 0.0025: ten rows push a class by 0.1 or so, and that is what its account holds.
+    pushes = [
+        sum(sigmoid(row[c] - 6) for row, y in zip(LOGITS.tolist(), LABELS.tolist(), strict=True) if y != c)
+        for c in range(3)
+    ]
+    assert max(pushes) < 0.5
+    assert loss.negative.tolist() == pytest.approx(pushes, rel=1e-12)

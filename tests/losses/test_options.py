@@ -77,6 +77,11 @@ OTHERWISE: dict[tuple[str, str], Any] = {
     ("LDAMTerm", "drw_start"): 1.0,
     ("RegionClassifier", "prior"): None,
 }
+#: Options that no part keeps by their name: others are computed from them.
+KEPT_OTHERWISE = {
+    *(("cross_entropy", "beta"), ("ceco", "dropout"), ("ldam", "max_margin"), ("ldam", "beta")),
+    ("pixel_contrast", "embedding_dim"),
+}
 #: (loss, option, values beyond its range, values at its ends)
 RANGES: list[tuple[str, str, list[float], list[float]]] = [
     *((loss, "weight", [-0.01], [0]) for loss in DEFAULTS),
@@ -151,3 +156,22 @@ def test_a_loss_made_in_python_has_the_defaults_of_a_configuration(
             if parameter.default is not parameter.empty and name in DEFAULTS.get(loss, {}):
                 expected = OTHERWISE.get((kind, name), getattr(config, name))
                 assert parameter.default == expected, f"{kind}: {name}"
+
+
+@pytest.mark.parametrize(
+    ("loss", "option", "value"),
+    [(loss, option, end) for loss, option, _, ends in RANGES for end in ends if option != "weight"],
+)
+def test_an_option_reaches_what_computes(
+    loss: str, option: str, value: float, statistics: ClassStatistics
+) -> None:
+    config = LOSSES[loss](**{option: value})
+    made = config.build(statistics, label_space=SPACE, feature_channels=6)
+    # Of the parts that keep it by its name; what it does is for the tests of each loss.
+    kept = [
+        part
+        for part in made.modules()
+        if type(part).__module__.startswith("pointseg.losses") and option in vars(part)
+    ]
+    assert all(getattr(part, option) == value for part in kept), kept
+    assert kept or (loss, option) in KEPT_OTHERWISE

@@ -90,6 +90,21 @@ def records(path: Path) -> list[bytes]:
     return found
 
 
+def test_a_record_described_in_letters_that_las_does_not_know_is_kept(
+    trained_run: Path, room: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    las_file(tmp_path / "tile.las", room)
+    data = (tmp_path / "tile.las").read_bytes()
+    assert data.count(b"odd\0") == 1
+    # Latin 1, which the standard does not allow and writers put there.
+    (tmp_path / "tile.las").write_bytes(data.replace(b"odd\0", b"\xf6dd\0"))
+    result = predict(trained_run, tmp_path / "tile.las", tmp_path / "out.las")
+    assert result.exit_code == 0, result.output
+    assert [record.replace(b"\xf6", b"?") for record in records(tmp_path / "tile.las")] == records(
+        tmp_path / "out.las"
+    )
+
+
 @pytest.mark.parametrize(
     ("suffix", "out", "point_format", "version"),
     [

@@ -184,3 +184,17 @@ def test_what_lies_lower_than_ten_centimetres_is_no_obstacle(store: Store) -> No
         carpeted = join(before, Scene("carpet", xyz_m, colors, xyz_m, labels))
         after = paster(store, max_overlap=0.0)(carpeted, 0)
         assert (after.num_vertices > carpeted.num_vertices) is fits
+
+
+def test_objects_are_turned_to_any_side(store: Store) -> None:
+    def heading(key: int) -> float:
+        """Of the normals that pointed along x in the donor, in radians."""
+        before = store.load("empty")
+        normal = paster(store)(before, key).normal
+        assert normal is not None and len(normal) > before.num_vertices
+        x, y, _ = normal[-1]
+        return float(np.arctan2(y, x)) % (2 * np.pi)
+
+    headings = [heading(key) for key in range(40)]
+    # Of 40 draws from the whole circle each quarter misses all with probability 1e-5.
+    assert {int(angle // (np.pi / 2)) for angle in headings} == {0, 1, 2, 3}

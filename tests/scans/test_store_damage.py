@@ -1,5 +1,6 @@
 """Damaged stores: no flipped bit reads as another scene; a writer killed at its start blocks nothing."""
 
+import json
 import random
 from pathlib import Path
 
@@ -99,3 +100,24 @@ def test_a_newer_store_is_refused_by_name(path: Path) -> None:
     manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 9'))
     with pytest.raises(ValueError, match=r"store format 9 is newer than this pointseg.*Update pointseg"):
         Store.open(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("scenes", [], "scenes and options must be objects"),
+        ("options", "none", "scenes and options must be objects"),
+        ("label_space", {"name": "two"}, "its label_space is none"),
+        ("scenes", {"a": {"split": "train"}}, "the entry of scene 'a' is none"),
+    ],
+)
+def test_what_was_edited_by_hand_must_still_be_a_manifest(
+    path: Path, key: str, value: object, said: str
+) -> None:
+    file = path / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["digest"]
+    file.write_text(json.dumps({**manifest, key: value}))
+    with pytest.raises(ValueError, match=said) as caught:
+        Store.open(path)
+    assert str(file) in str(caught.value)

@@ -159,9 +159,22 @@ def test_tests_of_the_own_module_and_folder_come_first_and_what_is_beyond_the_bu
     assert others == [f"{far}::b", *IN_PROCESSES.get("optim", ())]
 
 
-def test_what_nothing_executes_has_no_tests() -> None:
-    mutant = Mutant("pointseg/losses/facts.py", 1, 0, 0, "", "", "")
-    assert Coverage({}, {}).tests_of(mutant) == ([], [])
+def test_what_nothing_executes_is_left_to_the_tests_in_processes() -> None:
+    losses = Mutant("pointseg/losses/facts.py", 1, 0, 0, "", "", "")
+    assert Coverage({}, {}).tests_of(losses) == (list(IN_PROCESSES["losses"]), [])
+    formats = Mutant("pointseg/formats/ply.py", 1, 0, 0, "", "", "")
+    assert Coverage({}, {}).tests_of(formats) == ([], [])
+
+
+def test_an_option_is_judged_by_all_tests_of_its_folder() -> None:
+    line = next(
+        number
+        for number, text in enumerate((mutants.ROOT / "pointseg/losses/auc.py").read_text().splitlines(), 1)
+        if "margin: float = Field" in text
+    )
+    seconds = {"tests/losses/test_options.py::a": 1.0, "tests/view/test_page.py::b": 1.0}
+    first, _ = Coverage({}, seconds).tests_of(Mutant("pointseg/losses/auc.py", line, 0, 0, "", "", ""))
+    assert first == ["tests/losses/test_options.py::a"]
 
 
 def test_a_test_that_runs_on_and_one_that_waits_on_are_ended(tmp_path: Path) -> None:
