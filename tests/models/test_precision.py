@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from pointseg.cli import app
+from pointseg.formats.ply import write_ply
 from pointseg.models.precision import EXACT, Precision, check_amp
+from pointseg.models.segmenter import Segmenter
 from pointseg.prediction.predict import predict_scene
 from pointseg.runs.checkpoint import load_run
 from pointseg.scans.store import Store
@@ -39,3 +43,32 @@ def test_a_run_predicts_in_bf16_and_nearly_all_labels_stay(trained_run, tiny_sto
     assert np.mean(labels[0] == labels[1]) > 0.97
     narrow.segmenter.train()
     assert narrow.segmenter(batch).logits.dtype == torch.float32
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict", "predict a folder", "submit"])
+@pytest.mark.parametrize("amp", [None, "bf16"])
+def test_every_verb_computes_in_the_type_it_is_told(
+    verb, amp, trained_run, tiny_store, tmp_path, monkeypatch
+):
+    scene = Store.open(tiny_store).load("val0")
+    (tmp_path / "clouds").mkdir()
+    write_ply(tmp_path / "clouds" / "room.ply", scene.xyz_m, rgb=scene.rgb)
+    words = {
+        "evaluate": ["evaluate", trained_run],
+        "predict": ["predict", trained_run, tmp_path / "clouds" / "room.ply", "-o", tmp_path / "out.ply"],
+        "predict a folder": ["predict", trained_run, tmp_path / "clouds", "-o", tmp_path / "labelled"],
+        "submit": ["submit", trained_run, "-o", tmp_path / "out.zip", "--split", "val"],
+    }[verb]
+    seen = set()
+    forward = Segmenter.forward
+
+    def watched(self, *arguments, **options):
+        logits = forward(self, *arguments, **options)
+        seen.add(logits.logits.dtype)
+        return logits
+
+    monkeypatch.setattr(Segmenter, "forward", watched)
+    asked = ["--amp", amp] if amp else []
+    result = CliRunner().invoke(app, [str(word) for word in [*words, "--device", "cpu", *asked]])
+    assert result.exit_code == 0, result.output
+    assert seen == {torch.bfloat16 if amp else torch.float32}
