@@ -39,8 +39,8 @@ COSTS = {"seconds", "cpu_seconds", "memory_mb", "command"}
 _CAPABILITIES_V3 = 0x20080522
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 RECIPE = """
-data: {type: store, path: STORE, voxel_size_m: 0.2, features: [color, height]}
-augment: [{type: flip}, {type: voxelize}, {type: sphere_crop, max_points: 300}]
+data: {type: store, path: STORE, voxel_size_m: 0.1, features: [color, height]}
+augment: [{type: flip}, {type: voxelize}, {type: sphere_crop, max_points: 4000}]
 model: {type: minkunet, variant: 14A, widths: [8, 8, 8, 8, 8, 8, 8, 8], stem_channels: 8, stem_kernel: 3}
 optimizer: {type: sgd, lr: 0.1}
 train: {steps: 8, batch_size: 1, val_every: 4, checkpoint_every: 2, log_every: 1, num_threads: 1}
@@ -221,9 +221,20 @@ def _of_tensors(value: object) -> bytes:
 
 
 def ends_differ(run: Path, reference: Path) -> list[str]:
-    """What of the end of a training differs whose weights may: its step, and batches a step."""
+    """What of the end of a training differs that went on with another number of processes.
+
+    Its step, batches a step, and what has learned. BatchNorm's running statistics are not compared: a process
+    follows those of its own micro-batches.
+    """
     ours, theirs = (load_checkpoint(path / "checkpoints" / "last.pt") for path in (run, reference))
-    return [name for name in ("step", "batches_per_step") if ours[name] != theirs[name]]
+    differing = [name for name in ("step", "batches_per_step") if ours[name] != theirs[name]]
+    for name, weight in ours["weights"].items():
+        if name.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked"):
+            continue
+        # Sums over processes and over micro-batches have their rounding each.
+        if not torch.allclose(weight, theirs["weights"][name], rtol=1e-4, atol=1e-6):
+            differing.append(name)
+    return differing
 
 
 class Chain:

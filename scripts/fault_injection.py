@@ -70,7 +70,6 @@ def disturb(chain: Chain, command: Command, fault: str, rng: random.Random, numb
             raise BadOutcomeError(f"LOST: the run after it ends with {again}\n{said}")
         found = digest(out)
         if resumed is not command:
-            # Its weights are apart after a few steps; how far they should be has not been examined.
             differing = ends_differ(out, chain.folder / "two ranks-reference")
         else:
             differing = sorted(n for n in {**found, **reference} if found.get(n) != reference.get(n))
