@@ -66,7 +66,7 @@ def test_recipes_and_methods_are_listed_with_a_line_each() -> None:
     listed = json.loads(call("recipes", "--json").stdout)
     assert [row["name"] for row in listed["recipes"]] == list(shipped("recipe"))
     assert [row["name"] for row in listed["methods"]] == list(shipped("method"))
-    assert all(Path(row["path"]).is_file() for rows in listed.values() for row in rows)
+    assert all(Path(row["path"]).exists() for rows in listed.values() for row in rows)
     lines = [line.split() for line in call("recipes").stdout.splitlines()]
     for rows in listed.values():
         assert all([row["name"], *row["description"].split()] in lines for row in rows)

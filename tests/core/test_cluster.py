@@ -1,6 +1,7 @@
 """Arrays of jobs, run by submitit's processes of this machine: results, failures, and what is asked for."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def test_whoever_leaves_early_stops_the_jobs(tmp_path: Path, monkeypatch: pytest
     files = [tmp_path / "one", tmp_path / "two"]
 
     interrupted = []
+    # Jobs are stopped by SIGINT, which shells have their background commands ignore, these tests perhaps.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def look(seconds: float) -> None:
         # As Ctrl-C does in the middle of waiting, once both are at work.
@@ -63,6 +66,7 @@ def test_whoever_leaves_early_stops_the_jobs(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(time, "sleep", look)
     with pytest.raises(KeyboardInterrupt):
         next(cluster(tmp_path / "jobs").results(wait, files))
+    signal.signal(signal.SIGINT, before)
     for file in files:
         with pytest.raises(ProcessLookupError):
             os.kill(int(file.read_text()), 0)
