@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from pointseg.core.cores import num_cores
 from pointseg.core.durable import write_text
 from pointseg.core.labels import load_label_space
 from pointseg.core.prediction import ScenePrediction
@@ -154,7 +155,7 @@ def table() -> str:
         lines.append(large_row(browser, Path(folder)))
         version = browser.version
         browser.close()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = num_cores()
     where = f"Chromium {version}, {cores} CPU cores ({platform.machine()}), no GPU; median of {REPEATS}."
     return "\n".join([*lines, "", where])
 

@@ -66,7 +66,10 @@ def test_recipes_and_methods_are_listed_with_a_line_each() -> None:
     listed = json.loads(call("recipes", "--json").stdout)
     assert [row["name"] for row in listed["recipes"]] == list(shipped("recipe"))
     assert [row["name"] for row in listed["methods"]] == list(shipped("method"))
-    assert all(Path(row["path"]).exists() for rows in listed.values() for row in rows)
+    files = [row["path"] for name in ("recipes", "methods") for row in listed[name]]
+    # A model is a folder.
+    files += [f"{row['path']}/model.json" for row in listed["models"]]
+    assert all(Path(file).is_file() for file in files)
     lines = [line.split() for line in call("recipes").stdout.splitlines()]
     for rows in listed.values():
         assert all([row["name"], *row["description"].split()] in lines for row in rows)

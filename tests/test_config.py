@@ -8,6 +8,7 @@ from pydantic import Field
 
 from pointseg.config import Config, ConfigError, dump_config, load_config, merge
 from pointseg.config.yaml_file import parse
+from pointseg.experiment import load_experiment
 
 
 class Optimizer(Config):
@@ -243,3 +244,8 @@ def test_yaml_cannot_run_code(tmp_path: Path) -> None:
 def test_what_is_dumped_loads_to_the_same_settings(tmp_path: Path) -> None:
     settings = load_config(Settings, None, ["optimizer.type=adamw", "steps=[4]"])
     assert load_config(Settings, write(tmp_path / "c.yaml", dump_config(settings))) == settings
+
+
+def test_a_configuration_shows_what_is_not_by_default() -> None:
+    experiment = load_experiment("synthetic/demo", overrides=["train.steps=7"])
+    assert "steps=7" in repr(experiment.train) and "accumulate" not in repr(experiment.train)

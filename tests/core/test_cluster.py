@@ -64,9 +64,11 @@ def test_whoever_leaves_early_stops_the_jobs(tmp_path: Path, monkeypatch: pytest
 
     real_sleep = time.sleep
     monkeypatch.setattr(time, "sleep", look)
-    with pytest.raises(KeyboardInterrupt):
-        next(cluster(tmp_path / "jobs").results(wait, files))
-    signal.signal(signal.SIGINT, before)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(cluster(tmp_path / "jobs").results(wait, files))
+    finally:
+        signal.signal(signal.SIGINT, before)
     for file in files:
         with pytest.raises(ProcessLookupError):
             os.kill(int(file.read_text()), 0)

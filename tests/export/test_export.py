@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,17 @@ def test_tiles_are_classified_straight_after_the_installation(tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     label = np.load(tmp_path / "out.npz")["label"]
     assert (label[:20_000] == 2).mean() > 0.95 and (label[20_000:] == 5).mean() > 0.95
+
+
+def test_a_model_knows_what_its_training_data_were(model: Path, trained_run: Path) -> None:
+    origin = load_run(model, device="cpu").origin
+    assert origin is not None and origin == load_run(trained_run, device="cpu").origin
+
+
+def test_what_was_guessed_for_all_training_scenes_is_no_doubt_about_a_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "flat.npz", xyz=rng.uniform(0, (60, 60, 12), (500, 3)))
+    run = load_run("lidarhd/minkunet", device="cpu")
+    file = run.experiment.data.read_file(tmp_path / "flat.npz")
+    assert file.guesses and run.doubts_about_file(file) == []
+    assert replace(run, origin=None).doubts_about_file(file) == list(file.guesses.values())

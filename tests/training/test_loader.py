@@ -105,6 +105,8 @@ def test_a_worker_reads_what_the_main_process_reads(store: Store) -> None:
     plan, reader = BatchPlan([1, 2, 3, 4], batch_size=3, seed=1), SceneReader(store, names)
     here = list(train_loader(reader, plan, range(3)))
     there = list(train_loader(reader, plan, range(3), workers=1))
+    # More than there are cores: as many as these, without the warning that torch would give.
+    list(train_loader(reader, plan, range(3), workers=10_000))
     assert [batch.names for batch in here] == [batch.names for batch in there]
     for mine, theirs in zip(here, there, strict=True):
         for a, b in zip(mine.scenes, theirs.scenes, strict=True):
